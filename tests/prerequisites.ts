@@ -1,0 +1,200 @@
+/**
+ * The Debian packages that the lab, the VM tier and the container tests need: found by their files, installed only
+ * when something is missing, and without starting any daemon.
+ */
+import { CodedError } from "../lib/errors.ts";
+import { withoutServiceStarts } from "./service_starts.ts";
+
+/** One thing a task needs, and the Debian package that brings it. */
+export interface Need {
+  /**
+   * What to look for; any one of them is enough. An absolute path is a file, a bare name an executable on `PATH` or in
+   * one of the usual sbin directories.
+   */
+  readonly lookFor: readonly [string, ...string[]];
+  /** Debian packages that bring it, the preferred first: the first one that apt offers is installed. */
+  readonly packages: readonly [string, ...string[]];
+}
+
+/** How {@linkcode ensurePrerequisites} may act. */
+export interface EnsureOptions {
+  /** Whether missing packages may be installed; if not, missing ones are an error. */
+  readonly install: boolean;
+  /** Ends a running apt call. */
+  readonly signal?: AbortSignal;
+  /** Receives one line of progress at a time. */
+  readonly report?: (line: string) => void;
+}
+
+/** Something is missing and may not be installed, or cannot be. */
+export class PrerequisitesMissingError extends CodedError {
+  /** What is missing. */
+  readonly missing: readonly Need[];
+
+  /**
+   * @param missing What is missing
+   * @param remedy What the reader can do about it
+   * @param options The underlying failure, if any
+   */
+  constructor(missing: readonly Need[], remedy: string, options?: ErrorOptions) {
+    const list = missing.map((need) => `"${need.lookFor[0]}" (package ${need.packages[0]})`);
+    super(
+      "PrerequisitesMissing",
+      `Missing on this machine: ${list.join(", ")}; ${remedy}`,
+      options,
+    );
+    this.missing = missing;
+  }
+}
+
+/** What the multi-node lab runs: FRR, nftables, iproute2 (to verify with) and process tools. */
+export const labNeeds: readonly Need[] = [
+  { lookFor: ["/usr/lib/frr/zebra"], packages: ["frr"] },
+  { lookFor: ["/usr/lib/frr/frr-reload.py"], packages: ["frr-pythontools"] },
+  { lookFor: ["nft"], packages: ["nftables"] },
+  { lookFor: ["ip"], packages: ["iproute2"] },
+  { lookFor: ["bridge"], packages: ["iproute2"] },
+  { lookFor: ["sysctl"], packages: ["procps"] },
+];
+
+/** What booting a guest takes, apart from its kernel. */
+export const vmNeeds: readonly Need[] = [
+  { lookFor: ["qemu-system-x86_64"], packages: ["qemu-system-x86"] },
+  {
+    lookFor: ["/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd"],
+    packages: ["virtiofsd", "qemu-system-common"],
+  },
+  { lookFor: ["/bin/busybox"], packages: ["busybox-static"] },
+  { lookFor: ["cpio"], packages: ["cpio"] },
+  { lookFor: ["modprobe"], packages: ["kmod"] },
+  { lookFor: ["setpriv"], packages: ["util-linux"] },
+];
+
+/** What running real containers through the plugin takes. */
+export const containerdNeeds: readonly Need[] = [
+  { lookFor: ["containerd"], packages: ["containerd"] },
+  { lookFor: ["ctr"], packages: ["containerd"] },
+  { lookFor: ["runc"], packages: ["runc"] },
+  { lookFor: ["/bin/busybox"], packages: ["busybox-static"] },
+  { lookFor: ["/usr/lib/cni/bridge"], packages: ["containernetworking-plugins"] },
+];
+
+/** What driving the embedded API from outside takes. */
+export const kubectlNeeds: readonly Need[] = [
+  { lookFor: ["kubectl"], packages: ["kubernetes-client"] },
+];
+
+/** What recording netlink fixtures takes. */
+export const recordingNeeds: readonly Need[] = [
+  { lookFor: ["strace"], packages: ["strace"] },
+];
+
+const SBIN = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+
+/**
+ * Where a need is satisfied: the path of the first thing found.
+ *
+ * @returns The path, or `undefined` if nothing was found
+ */
+export async function locate(need: Need): Promise<string | undefined> {
+  const directories = [...(Deno.env.get("PATH") ?? "").split(":").filter(Boolean), ...SBIN];
+  for (const wanted of need.lookFor) {
+    const paths = wanted.startsWith("/") ? [wanted] : directories.map((dir) => `${dir}/${wanted}`);
+    for (const path of paths) {
+      if (await isFile(path)) return path;
+    }
+  }
+  return undefined;
+}
+
+/** The needs that nothing on this machine satisfies. */
+export async function missingNeeds(needs: readonly Need[]): Promise<Need[]> {
+  const paths = await Promise.all(needs.map(locate));
+  return needs.filter((_, index) => paths[index] === undefined);
+}
+
+/**
+ * Makes sure that everything in `needs` is there, installing what is missing if that is allowed. Looks at files first,
+ * so that a machine that has everything sees no apt call. Services of new packages are not started.
+ *
+ * @throws {PrerequisitesMissingError} if something is missing and may not be, or could not be, installed
+ */
+export async function ensurePrerequisites(
+  needs: readonly Need[],
+  options: EnsureOptions,
+): Promise<void> {
+  const missing = await missingNeeds(needs);
+  if (missing.length === 0) return;
+  if (!options.install) {
+    const packages = [...new Set(missing.map((need) => need.packages[0]))].join(" ");
+    throw new PrerequisitesMissingError(missing, `run "apt-get install ${packages}"`);
+  }
+  if (Deno.uid() !== 0) {
+    throw new PrerequisitesMissingError(missing, "installing them takes root");
+  }
+  try {
+    await install(missing, options);
+  } catch (cause) {
+    options.signal?.throwIfAborted();
+    throw new PrerequisitesMissingError(missing, "apt-get could not install them", { cause });
+  }
+  const still = await missingNeeds(missing);
+  if (still.length > 0) {
+    throw new PrerequisitesMissingError(still, "their packages are installed but lack the files");
+  }
+}
+
+async function install(missing: readonly Need[], options: EnsureOptions): Promise<void> {
+  options.report?.("Updating the package lists (apt-get update)");
+  await apt(["apt-get", "update", "-q"], options);
+  const packages = new Set<string>();
+  for (const need of missing) packages.add(await choosePackage(need, options));
+  options.report?.(`Installing ${[...packages].join(", ")}`);
+  await withoutServiceStarts("/usr/sbin/policy-rc.d", async () => {
+    await apt(
+      ["apt-get", "install", "-q", "-y", "--no-install-recommends", ...packages],
+      options,
+    );
+  });
+}
+
+/** The first of a need's packages that apt can install. */
+async function choosePackage(need: Need, options: EnsureOptions): Promise<string> {
+  if (need.packages.length === 1) return need.packages[0];
+  for (const name of need.packages) {
+    const policy = await apt(["apt-cache", "policy", name], options);
+    if (/^\s*Candidate: (?!\(none\))/m.test(policy)) return name;
+  }
+  return need.packages[0];
+}
+
+async function apt(
+  command: readonly [string, ...string[]],
+  options: EnsureOptions,
+): Promise<string> {
+  const [tool, ...args] = command;
+  if (tool === "apt-get") args.unshift("-o", "DPkg::Lock::Timeout=300");
+  const output = await new Deno.Command(tool, {
+    args,
+    env: { DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C" },
+    stdin: "null",
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  }).output();
+  const text = new TextDecoder().decode(output.stdout);
+  if (!output.success) {
+    const tail = new TextDecoder().decode(output.stderr).trim().split("\n").slice(-5).join("\n");
+    throw new CodedError(
+      "AptFailed",
+      `Expected "${command.join(" ")}" to succeed, found exit code ${output.code}: ${tail}`,
+    );
+  }
+  return text;
+}
+
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isFile;
+  } catch {
+    return false;
+  }
+}
