@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { ConfigError, parseConfig } from "./config.ts";
+import { IniError } from "./ini.ts";
+
+Deno.test("an empty configuration gives the documented defaults", () => {
+  const config = parseConfig("");
+  assert.equal(config.api.socket_path_api, "/var/run/pyroute2/api");
+  assert.equal(config.default.vrf, 42);
+  assert.equal(config.default.prefix, "10.244.0.0");
+  assert.equal(config.default.service_vrf_max, 512);
+  assert.equal(config.readiness.port, 24800);
+  assert.equal(config.node.vrf_backend, "auto");
+});
+
+Deno.test("a configuration of an existing installation is accepted unchanged", () => {
+  const config = parseConfig(`
+    [api]
+    socket_path_api = /var/run/pyroute2/api
+    socket_path_fd = /var/run/pyroute2/fdpass
+
+    [default]
+    prefix = 10.244.0.0
+    prefixlen = 16
+    system_vrf_type = l3vni
+
+    [logging]
+    level = debug
+  `);
+  assert.equal(config.logging.level, "debug");
+});
+
+Deno.test("every key at fault is named with its section", () => {
+  assert.throws(
+    () => parseConfig("[default]\nvrff = 1\nprefixlen = many\n[extra]\na = b\n"),
+    (error) =>
+      error instanceof ConfigError && error.message.includes('"default.vrff"') &&
+      error.message.includes('"default.prefixlen"') && error.message.includes('"extra"'),
+  );
+});
+
+Deno.test("a number outside its range, or written in another way, is refused", () => {
+  for (const port of ["0", "65536", "-1", "1e3", "0x10", "", "24800 "]) {
+    const text = `[readiness]\nport = ${port}\n`;
+    if (port.trim() === "24800") assert.equal(parseConfig(text).readiness.port, 24800);
+    else assert.throws(() => parseConfig(text), ConfigError, port);
+  }
+});
+
+Deno.test("a prefix with host bits and a block shorter than the prefix are refused", () => {
+  assert.throws(() => parseConfig("[default]\nprefix = 10.244.0.1\n"), /bits behind its length/);
+  assert.throws(() => parseConfig("[default]\nipblocklen = 12\n"), /ipblocklen/);
+  assert.throws(() => parseConfig("[default]\nprefix = 10.244.0\n"), /expected an IPv4 address/);
+});
+
+Deno.test("a line that is no INI is refused with its number", () => {
+  assert.throws(
+    () => parseConfig("[api]\nhello\n"),
+    (error) => error instanceof IniError && /line 2/.test(error.message),
+  );
+  assert.throws(() => parseConfig("a = b\n"), IniError);
+  assert.throws(() => parseConfig("[logging]\nlevel = info\nlevel = warn\n"), /given twice/);
+  assert.throws(() => parseConfig("[logging\n"), IniError);
+});
