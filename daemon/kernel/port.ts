@@ -150,7 +150,9 @@ export interface Kernel extends Disposable {
   ensureOverlay(spec: VrfSpec, overlay: OverlaySpec): void;
   /** Deletes the VXLAN device and the bridge. FRR must have forgotten the VNI before this. */
   removeOverlay(vrfName: string, overlay: ObservedOverlay): Promise<void>;
-  /** Deletes the VRF's container; its overlays must be gone. */
+  /** Deletes what else ties a VRF to the host (the host leg and its routes); its overlays must be gone. */
+  detachVrf(vrf: ObservedVrf): Promise<void>;
+  /** Deletes the VRF's container, which is empty. In the netns backend zebra must have seen that it is. */
   removeVrf(vrf: ObservedVrf): Promise<void>;
   /** Adds the missing rules and deletes ours that are not listed. Returns how many were added and deleted. */
   syncRules(rules: readonly RuleSpec[]): { readonly added: number; readonly deleted: number };
