@@ -1,0 +1,93 @@
+/** Names and addresses that follow from a VRF's number alone, so that a restart finds what it made before. */
+import { macFromSeed } from "../../lib/net/mac.ts";
+import { KernelError } from "./errors.ts";
+
+/** The text in IFLA_IFALIAS by which links of this project are recognised. */
+export const ownerAlias = "pyroute2-cni";
+
+/** Longest interface name in bytes: IFNAMSIZ (include/uapi/linux/if.h) less the closing NUL. */
+const longestInterfaceName = 15;
+
+/** Highest VRF and routing table number: rt_tables ids are unsigned 32-bit. */
+const highestVrf = 0xffffffff;
+
+/** Type of an overlay: whether its VNI routes or stretches a subnet. */
+type OverlayType = "l3vni" | "l2vni";
+
+/**
+ * Name of a VRF in the kernel and in FRR, `vrf-<vrf>`.
+ *
+ * @throws {KernelError} `InvalidName` unless `vrf` is an integer from 1 to 2^32 - 1
+ */
+export function vrfName(vrf: number): string {
+  return numbered("vrf-", vrf, highestVrf);
+}
+
+/** The VRF number in a name made by {@linkcode vrfName}; undefined for any other name. */
+export function vrfOfName(name: string): number | undefined {
+  return numberIn(/^vrf-([1-9]\d{0,9})$/, name);
+}
+
+/**
+ * Name of an overlay's bridge, `l3br-<vrf>` or `l2br-<vrf>`.
+ *
+ * @throws {KernelError} `InvalidName` unless `vrf` is an integer from 1 to 2^32 - 1
+ */
+export function bridgeName(type: OverlayType, vrf: number): string {
+  return numbered(type === "l3vni" ? "l3br-" : "l2br-", vrf, highestVrf);
+}
+
+/** The VRF number in a name made by {@linkcode bridgeName}; undefined for any other name. */
+export function vrfOfBridge(name: string): number | undefined {
+  return numberIn(/^l[23]br-([1-9]\d{0,9})$/, name);
+}
+
+/**
+ * Name of an overlay's VXLAN device, `l3vx-<vni>` or `l2vx-<vni>`.
+ *
+ * @throws {KernelError} `InvalidName` unless `vni` is an integer from 1 to 2^24 - 1
+ */
+export function vxlanName(type: OverlayType, vni: number): string {
+  return numbered(type === "l3vni" ? "l3vx-" : "l2vx-", vni, 0xffffff);
+}
+
+/**
+ * Name of the host's end of a VRF's host leg, `pr2h-<vrf>`.
+ *
+ * @throws {KernelError} `InvalidName` unless `vrf` is an integer from 1 to 2^32 - 1
+ */
+export function hostLegName(vrf: number): string {
+  return numbered("pr2h-", vrf, highestVrf);
+}
+
+/** The VRF number in a name made by {@linkcode hostLegName}; undefined for any other name. */
+export function vrfOfHostLeg(name: string): number | undefined {
+  return numberIn(/^pr2h-([1-9]\d{0,9})$/, name);
+}
+
+/** Name of the VRF's end of a host leg, inside the VRF's network namespace. */
+export const hostLegPeerName = "host";
+
+/** The fixed MAC of a VRF's bridges: the same after every restart, different for each node and VRF. */
+export function bridgeMac(nodeName: string, vrf: number): string {
+  return macFromSeed(`bridge ${vrf} ${nodeName}`);
+}
+
+function numbered(prefix: string, value: number, highest: number): string {
+  const name = `${prefix}${value}`;
+  const valid = Number.isInteger(value) && value >= 1 && value <= highest;
+  if (!valid || name.length > longestInterfaceName) {
+    throw new KernelError(
+      "InvalidName",
+      `Expected an integer from 1 to ${highest} after "${prefix}", found "${value}"`,
+    );
+  }
+  return name;
+}
+
+function numberIn(pattern: RegExp, name: string): number | undefined {
+  const digits = pattern.exec(name)?.[1];
+  if (digits === undefined) return undefined;
+  const value = Number(digits);
+  return value <= highestVrf ? value : undefined;
+}

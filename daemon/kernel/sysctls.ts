@@ -1,0 +1,110 @@
+/**
+ * The sysctls that forwarding between pods, VRFs and the underlay depends on.
+ *
+ * @module
+ */
+import { inNetns, type NetnsHandle } from "../../lib/sys/netns.ts";
+import { readSysctl, SysctlError, writeSysctl } from "../../lib/sys/sysctl.ts";
+
+/** A sysctl and the value that it shall have. */
+export interface SysctlWish {
+  /** Parts of the name, as `readSysctl` takes them. */
+  readonly key: readonly string[];
+  /** The value. */
+  readonly value: string;
+  /** True where a kernel may lack the sysctl, which then does not matter. */
+  readonly optional?: true;
+}
+
+const ipv4 = (...rest: readonly string[]) => ["net", "ipv4", ...rest];
+
+/** What the host's namespace needs with either backend. */
+export const hostSysctls: readonly SysctlWish[] = [
+  { key: ipv4("ip_forward"), value: "1" },
+  // The kernel takes the greater of "all" and the link's own value: with "all" at 1 no link could be exempt.
+  { key: ipv4("conf", "all", "rp_filter"), value: "0" },
+];
+
+/** What the host's namespace needs where VRFs are links. */
+export const deviceSysctls: readonly SysctlWish[] = [
+  ...hostSysctls,
+  // Redirects go out if either "all" or the bridge asks for them.
+  { key: ipv4("conf", "all", "send_redirects"), value: "0" },
+  // A socket of a node's process is in no VRF, while its pods' answers arrive in one.
+  { key: ipv4("tcp_l3mdev_accept"), value: "1" },
+  { key: ipv4("udp_l3mdev_accept"), value: "1" },
+  { key: ipv4("raw_l3mdev_accept"), value: "1" },
+  { key: ["net", "vrf", "strict_mode"], value: "1", optional: true },
+];
+
+/** What the network namespace of a VRF needs. */
+export const vrfNetnsSysctls: readonly SysctlWish[] = [
+  { key: ipv4("ip_forward"), value: "1" },
+  { key: ipv4("conf", "all", "rp_filter"), value: "0" },
+  { key: ipv4("conf", "default", "rp_filter"), value: "0" },
+  { key: ipv4("conf", "all", "send_redirects"), value: "0" },
+  { key: ipv4("conf", "default", "send_redirects"), value: "0" },
+  { key: ["net", "bridge", "bridge-nf-call-iptables"], value: "0", optional: true },
+  { key: ["net", "bridge", "bridge-nf-call-ip6tables"], value: "0", optional: true },
+];
+
+/** What one link needs, so that packets whose sources the main table knows nothing of get through and none is redirected. */
+export function linkSysctls(ifname: string): readonly SysctlWish[] {
+  return [
+    { key: ipv4("conf", ifname, "rp_filter"), value: "0" },
+    { key: ipv4("conf", ifname, "send_redirects"), value: "0" },
+  ];
+}
+
+/** Runs a synchronous function in the namespace; without one, where the caller is. */
+export function inside<T>(netns: NetnsHandle | undefined, fn: () => T): T {
+  return netns === undefined ? fn() : inNetns(netns, fn);
+}
+
+/**
+ * The wishes that do not hold in the calling thread's namespace.
+ *
+ * @throws {SysctlError} `SysctlRead` if a sysctl that is not optional cannot be read
+ */
+export function unmetSysctls(wishes: readonly SysctlWish[]): SysctlWish[] {
+  return wishes.filter((wish) => {
+    try {
+      return readSysctl(wish.key) !== wish.value;
+    } catch (thrown) {
+      if (thrown instanceof SysctlError && wish.optional === true) return false;
+      throw thrown;
+    }
+  });
+}
+
+/**
+ * Writes those of the wishes that do not hold in the calling thread's namespace.
+ *
+ * Where `conf.all.rp_filter` has to go down, every link first takes over the value that "all" imposed on it, so that the host's
+ * other links stay as strict as they were.
+ *
+ * @returns How many were written
+ * @throws {SysctlError} If a sysctl cannot be read or written
+ */
+export function ensureSysctls(wishes: readonly SysctlWish[]): number {
+  const unmet = unmetSysctls(wishes);
+  for (const wish of unmet) {
+    if (wish.key.at(-2) === "all" && wish.key.at(-1) === "rp_filter") handDownReversePathFilter();
+    writeSysctl(wish.key, wish.value);
+  }
+  return unmet.length;
+}
+
+function handDownReversePathFilter(): void {
+  const imposed = Number(readSysctl(ipv4("conf", "all", "rp_filter")));
+  for (const entry of Deno.readDirSync("/proc/sys/net/ipv4/conf")) {
+    if (entry.name === "all") continue;
+    const key = ipv4("conf", entry.name, "rp_filter");
+    try {
+      if (Number(readSysctl(key)) < imposed) writeSysctl(key, imposed);
+    } catch (thrown) {
+      // A link may go while the directory is read.
+      if (!(thrown instanceof SysctlError)) throw thrown;
+    }
+  }
+}
