@@ -1,0 +1,219 @@
+import type { KubeConfig } from "@kubernetes/client-node";
+import { type Credentials, readCredentials } from "./credentials.ts";
+import { errorOfAnswer, errorOfStatus, errorOfTransport, KubeError } from "./kube_error.ts";
+import { type Wait, wait } from "./wait.ts";
+
+/** One request to the API. */
+export interface KubeRequest {
+  /** HTTP method; GET when absent. */
+  readonly method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  /** Path below the server's address. */
+  readonly path: string;
+  /** Query parameters; undefined ones are left out. */
+  readonly query?: Readonly<Record<string, string | undefined>>;
+  /** Body, sent as JSON. */
+  readonly body?: unknown;
+  /** Media type of the body; `application/json` when absent. */
+  readonly contentType?: string;
+  /** What is asked, for messages, such as `get vrfdomains "blue"`. */
+  readonly about: string;
+  /** Aborts the request. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The way to a Kubernetes API server. Requests throw {@linkcode KubeError}, or the signal's reason when it aborts. */
+export interface KubeConnection extends Disposable {
+  /** The server's address. */
+  readonly server: string;
+  /** Asks and returns the answer's JSON. Waits and repeats when the server is too busy and says for how long. */
+  json(request: KubeRequest): Promise<unknown>;
+  /** Asks and returns the answer's body as it comes; only the signal, which is for this request alone, ends it. */
+  stream(request: KubeRequest): Promise<ReadableStream<Uint8Array>>;
+}
+
+/** Timing of requests. */
+export interface TransportOptions {
+  /** How long a request may take, in milliseconds. */
+  readonly timeoutMs?: number;
+  /** Age after which the credentials' files are read again, in milliseconds. */
+  readonly credentialsMaxAgeMs?: number;
+  /** How often a request is sent at most while the server is too busy. */
+  readonly attempts?: number;
+  /** The clock's wait; a test records it. */
+  readonly wait?: Wait;
+}
+
+const longestRetryAfterMs = 10_000;
+
+/**
+ * Makes the connection over fetch, with connections that are kept and used again.
+ *
+ * HTTP/1.1 only: a dead HTTP/2 connection would be taken for each new request until TCP gives it up, and a request
+ * that times out closes an HTTP/1.1 connection.
+ */
+export function createHttpTransport(
+  config: KubeConfig,
+  server: string,
+  options: TransportOptions = {},
+): KubeConnection {
+  const { timeoutMs = 15_000, attempts = 4, wait: pause = wait } = options;
+  const session = createSession(config, options.credentialsMaxAgeMs ?? 10_000);
+
+  const once = async (request: KubeRequest, signal: AbortSignal): Promise<Response> => {
+    for (let renewed = false;; renewed = true) {
+      const { client, headers } = await session.current(renewed);
+      const response = await fetch(urlOf(server, request), {
+        client,
+        method: request.method ?? "GET",
+        headers: {
+          accept: "application/json",
+          ...headers,
+          ...(request.body === undefined
+            ? {}
+            : { "content-type": request.contentType ?? "application/json" }),
+        },
+        ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
+        redirect: "error",
+        signal,
+      });
+      // The token's file may have been replaced since it was read.
+      if (response.status !== 401 || renewed) return response;
+      await response.body?.cancel();
+    }
+  };
+
+  const checked = async (request: KubeRequest, signal: AbortSignal): Promise<Response> => {
+    const response = await once(request, signal);
+    if (response.ok) return response;
+    throw errorOfStatus(
+      response.status,
+      parseJson(await response.text()),
+      request.about,
+      response.headers.get("retry-after"),
+    );
+  };
+
+  /** Runs one attempt; its time limit covers the body only for {@linkcode KubeConnection.json}. */
+  const limited = async <R>(
+    request: KubeRequest,
+    run: (signal: AbortSignal, keepLinked: () => void) => Promise<R>,
+  ): Promise<R> => {
+    request.signal?.throwIfAborted();
+    const limit = new AbortController();
+    const timer = setTimeout(() => {
+      limit.abort(new DOMException(`no answer within ${timeoutMs} ms`, "TimeoutError"));
+    }, timeoutMs);
+    const abort = () => limit.abort(request.signal?.reason);
+    const unlink = () => request.signal?.removeEventListener("abort", abort);
+    request.signal?.addEventListener("abort", abort);
+    let streaming = false;
+    try {
+      return await run(limit.signal, () => {
+        streaming = true;
+      });
+    } catch (thrown) {
+      streaming = false;
+      if (request.signal?.aborted) throw request.signal.reason;
+      throw errorOfTransport(limit.signal.aborted ? limit.signal.reason : thrown, request.about, server);
+    } finally {
+      clearTimeout(timer);
+      // A daemon's signal lives as long as the daemon: a request must not leave a listener on it.
+      if (!streaming) unlink();
+    }
+  };
+
+  return {
+    server,
+    async json(request) {
+      for (let attempt = 1;; attempt++) {
+        try {
+          return await limited(request, async (signal) => {
+            const text = await (await checked(request, signal)).text();
+            const body = parseJson(text);
+            if (typeof body === "object" && body !== null) return body;
+            throw errorOfAnswer(request.about, `expected a JSON object, found "${text.slice(0, 80)}"`);
+          });
+        } catch (thrown) {
+          const delay = thrown instanceof KubeError ? thrown.retryAfterMs : undefined;
+          if (delay === undefined || delay > longestRetryAfterMs || attempt >= attempts) throw thrown;
+          await pause(delay, request.signal);
+        }
+      }
+    },
+    stream: (request) =>
+      limited(request, async (signal, keepLinked) => {
+        const { body } = await checked(request, signal);
+        keepLinked();
+        if (body === null) throw errorOfAnswer(request.about, "it has no body");
+        return body;
+      }),
+    [Symbol.dispose]: () => session[Symbol.dispose](),
+  };
+}
+
+interface Session extends Disposable {
+  current(
+    renew: boolean,
+  ): Promise<{ client: Deno.HttpClient; headers: Readonly<Record<string, string>> }>;
+}
+
+/** Keeps the credentials and the HTTP client that goes with their certificates. */
+function createSession(config: KubeConfig, maxAgeMs: number): Session {
+  const clients = new Map<string, Deno.HttpClient>();
+  let read: { readonly at: number; readonly credentials: Promise<Credentials> } | undefined;
+
+  const clientOf = (credentials: Credentials): Deno.HttpClient => {
+    const { caCerts, client, proxyUrl } = credentials;
+    const key = JSON.stringify([caCerts, client, proxyUrl]);
+    const known = clients.get(key);
+    if (known !== undefined) return known;
+    // The earlier client stays open: watches may still run over it. Certificates rotate a few times a year.
+    const made = Deno.createHttpClient({
+      caCerts: [...caCerts],
+      http2: false,
+      ...(client ?? {}),
+      ...(proxyUrl === undefined ? {} : { proxy: { url: proxyUrl } }),
+    });
+    clients.set(key, made);
+    return made;
+  };
+
+  return {
+    async current(renew) {
+      const now = performance.now();
+      if (renew || read === undefined || now - read.at > maxAgeMs) {
+        read = { at: now, credentials: readCredentials(config) };
+      }
+      const mine = read;
+      try {
+        const credentials = await mine.credentials;
+        return { client: clientOf(credentials), headers: credentials.headers };
+      } catch (thrown) {
+        if (read === mine) read = undefined;
+        throw thrown;
+      }
+    },
+    [Symbol.dispose]() {
+      for (const client of clients.values()) client.close();
+      clients.clear();
+    },
+  };
+}
+
+function urlOf(server: string, request: KubeRequest): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(request.query ?? {})) {
+    if (value !== undefined) query.set(name, value);
+  }
+  const text = query.toString();
+  return `${server}${request.path}${text === "" ? "" : `?${text}`}`;
+}
+
+/** The text as JSON, or the text itself where it is none. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
