@@ -1,0 +1,74 @@
+/** CNIConfig: a CNI configuration list; the enabled one of highest priority is active. */
+import { z } from "zod";
+import { type Condition, conditions } from "./conditions.ts";
+import { objectSchema, zodOf } from "./fields.ts";
+import type { ResourceKind, ResourceObject, Schema } from "./kind.ts";
+
+/** What is wanted of a CNIConfig. */
+export interface CNIConfigSpec {
+  /** Name of the file in the CNI configuration directory, without a path. */
+  readonly fileName: string;
+  /** Whether it may become active. */
+  readonly enabled: boolean;
+  /** Higher wins. */
+  readonly priority: number;
+  /** The list's plugins, as the CNI specification has them. */
+  readonly plugins: readonly Readonly<Record<string, unknown>>[];
+}
+
+/** What has become of a CNIConfig. */
+export interface CNIConfigStatus {
+  /** Whether it is the chosen one. */
+  readonly active?: boolean | undefined;
+  /** Nodes that have written it. */
+  readonly nodes?: { readonly applied?: number | undefined } | undefined;
+  /** `Ready` and others. */
+  readonly conditions?: readonly Condition[] | undefined;
+}
+
+/** A CNI configuration list. */
+export interface CNIConfig extends ResourceObject {
+  /** What is wanted. */
+  readonly spec: CNIConfigSpec;
+  /** What has become of it. */
+  readonly status?: CNIConfigStatus | undefined;
+}
+
+/** Validates {@linkcode CNIConfigSpec}. */
+export const cniConfigSpec: Schema<CNIConfigSpec> = z.object({
+  // A path would let an API object write anywhere on every node.
+  fileName: z.string().min(1).max(255).regex(/^[A-Za-z0-9_][A-Za-z0-9._-]*$/),
+  enabled: z.boolean(),
+  priority: z.int(),
+  plugins: z.array(z.record(z.string(), z.unknown())),
+});
+
+/** Validates {@linkcode CNIConfigStatus}. */
+export const cniConfigStatus: Schema<CNIConfigStatus> = z.object({
+  active: z.boolean().optional(),
+  nodes: z.object({ applied: z.int().min(0).optional() }).optional(),
+  conditions: zodOf(conditions).optional(),
+});
+
+/** The kind CNIConfig. */
+export const cniConfigKind: ResourceKind<CNIConfig> = {
+  group: "cni.pyroute2.org",
+  version: "v1alpha1",
+  kind: "CNIConfig",
+  plural: "cniconfigs",
+  singular: "cniconfig",
+  shortNames: ["cnic"],
+  scope: "Cluster",
+  status: true,
+  printerColumns: [
+    { name: "Enabled", type: "boolean", jsonPath: ".spec.enabled" },
+    { name: "Priority", type: "integer", jsonPath: ".spec.priority" },
+    { name: "Active", type: "boolean", jsonPath: ".status.active" },
+    { name: "Applied", type: "integer", jsonPath: ".status.nodes.applied" },
+  ],
+  schema: objectSchema<CNIConfig>({
+    spec: cniConfigSpec,
+    status: zodOf(cniConfigStatus).optional(),
+  }),
+  parts: { spec: cniConfigSpec, status: cniConfigStatus },
+};

@@ -1,0 +1,52 @@
+/** CNIConfigSelection: which CNIConfig every node writes. */
+import { z } from "zod";
+import { type NameRef, nameRef, objectSchema, zodOf } from "./fields.ts";
+import type { ResourceKind, ResourceObject, Schema } from "./kind.ts";
+
+/** What is wanted of a CNIConfigSelection. */
+export interface CNIConfigSelectionSpec {
+  /** The CNIConfig to write. */
+  readonly activeRef: NameRef;
+}
+
+/** What has become of a CNIConfigSelection. */
+export interface CNIConfigSelectionStatus {
+  /** The generation that was looked at. */
+  readonly observedGeneration?: number | undefined;
+}
+
+/** The choice among CNIConfigs. */
+export interface CNIConfigSelection extends ResourceObject {
+  /** What is wanted. */
+  readonly spec: CNIConfigSelectionSpec;
+  /** What has become of it. */
+  readonly status?: CNIConfigSelectionStatus | undefined;
+}
+
+/** Validates {@linkcode CNIConfigSelectionSpec}. */
+export const cniConfigSelectionSpec: Schema<CNIConfigSelectionSpec> = z.object({
+  activeRef: zodOf(nameRef),
+});
+
+/** Validates {@linkcode CNIConfigSelectionStatus}. */
+export const cniConfigSelectionStatus: Schema<CNIConfigSelectionStatus> = z.object({
+  observedGeneration: z.int().optional(),
+});
+
+/** The kind CNIConfigSelection. */
+export const cniConfigSelectionKind: ResourceKind<CNIConfigSelection> = {
+  group: "cni.pyroute2.org",
+  version: "v1alpha1",
+  kind: "CNIConfigSelection",
+  plural: "cniconfigselections",
+  singular: "cniconfigselection",
+  shortNames: ["cnics"],
+  scope: "Cluster",
+  status: true,
+  printerColumns: [{ name: "Active", type: "string", jsonPath: ".spec.activeRef.name" }],
+  schema: objectSchema<CNIConfigSelection>({
+    spec: cniConfigSelectionSpec,
+    status: zodOf(cniConfigSelectionStatus).optional(),
+  }),
+  parts: { spec: cniConfigSelectionSpec, status: cniConfigSelectionStatus },
+};

@@ -1,0 +1,100 @@
+/** VRFNodeConfig: per-node BGP and VTEP settings. */
+import { z } from "zod";
+import { type Condition, conditions } from "./conditions.ts";
+import {
+  interfaceName,
+  ipAddress,
+  ipv4Address,
+  type NameRef,
+  nameRef,
+  objectSchema,
+  zodOf,
+} from "./fields.ts";
+import type { ResourceKind, ResourceObject, Schema } from "./kind.ts";
+
+/** An interface of the underlay. */
+export interface VRFNodeInterface {
+  /** Interface name. */
+  readonly name: string;
+  /** Preferred local address on it. */
+  readonly local: string;
+}
+
+/** What is wanted of a VRFNodeConfig. */
+export interface VRFNodeConfigSpec {
+  /** The node that is meant. */
+  readonly nodeRef: NameRef;
+  /** BGP router identifier. */
+  readonly routerId?: string | undefined;
+  /** Addresses of route reflectors, instead of a full mesh. */
+  readonly routeReflectors?: readonly string[] | undefined;
+  /** Underlay interfaces. */
+  readonly interfaces: readonly VRFNodeInterface[];
+}
+
+/** What has become of a VRFNodeConfig. */
+export interface VRFNodeConfigStatus {
+  /** Whether the node takes it. */
+  readonly accepted?: boolean | undefined;
+  /** Whether the node has applied it. */
+  readonly ready?: boolean | undefined;
+  /** Number of route reflectors. */
+  readonly routeReflectorsCount?: number | undefined;
+  /** Number of interfaces. */
+  readonly interfacesCount?: number | undefined;
+  /** `Accepted` and `Ready`. */
+  readonly conditions?: readonly Condition[] | undefined;
+}
+
+/** Settings of one node. */
+export interface VRFNodeConfig extends ResourceObject {
+  /** What is wanted. */
+  readonly spec: VRFNodeConfigSpec;
+  /** What has become of it. */
+  readonly status?: VRFNodeConfigStatus | undefined;
+}
+
+/** Validates {@linkcode VRFNodeConfigSpec}. */
+export const vrfNodeConfigSpec: Schema<VRFNodeConfigSpec> = z.object({
+  nodeRef: zodOf(nameRef).describe("Target node"),
+  routerId: zodOf(ipv4Address).optional().describe("Preferred router ID for this node"),
+  routeReflectors: z.array(zodOf(ipAddress)).optional()
+    .describe("Explicit BGP route reflector peers for this node"),
+  interfaces: z.array(z.object({
+    name: zodOf(interfaceName).describe("Interface name"),
+    local: zodOf(ipAddress).describe("Preferred local address"),
+  })),
+});
+
+/** Validates {@linkcode VRFNodeConfigStatus}. */
+export const vrfNodeConfigStatus: Schema<VRFNodeConfigStatus> = z.object({
+  accepted: z.boolean().optional(),
+  ready: z.boolean().optional(),
+  routeReflectorsCount: z.int().min(0).optional(),
+  interfacesCount: z.int().min(0).optional(),
+  conditions: zodOf(conditions).optional(),
+});
+
+/** The kind VRFNodeConfig. */
+export const vrfNodeConfigKind: ResourceKind<VRFNodeConfig> = {
+  group: "cni.pyroute2.org",
+  version: "v1alpha1",
+  kind: "VRFNodeConfig",
+  plural: "vrfnodeconfigs",
+  singular: "vrfnodeconfig",
+  shortNames: ["vrnc"],
+  scope: "Cluster",
+  status: true,
+  printerColumns: [
+    { name: "routerId", type: "string", jsonPath: ".spec.routerId" },
+    { name: "routeReflectors", type: "integer", jsonPath: ".status.routeReflectorsCount" },
+    { name: "interfaces", type: "integer", jsonPath: ".status.interfacesCount" },
+    { name: "Accepted", type: "boolean", jsonPath: ".status.accepted" },
+    { name: "Ready", type: "boolean", jsonPath: ".status.ready" },
+  ],
+  schema: objectSchema<VRFNodeConfig>({
+    spec: vrfNodeConfigSpec,
+    status: zodOf(vrfNodeConfigStatus).optional(),
+  }),
+  parts: { spec: vrfNodeConfigSpec, status: vrfNodeConfigStatus },
+};

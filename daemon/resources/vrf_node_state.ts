@@ -1,0 +1,119 @@
+/** VRFNodeState: what a node has really applied, written by that node alone and named after it. */
+import { z } from "zod";
+import { type Condition, conditions } from "./conditions.ts";
+import { objectSchema, zodOf } from "./fields.ts";
+import type { ResourceKind, ResourceObject, Schema } from "./kind.ts";
+
+/** What a node has made of one VRFDomain. */
+export interface NodeDomainState {
+  /** Name of the VRFDomain. */
+  readonly name: string;
+  /** Its UID: a new domain of the same name is another. */
+  readonly uid: string;
+  /** The generation that was applied last. */
+  readonly generation: number;
+  /** How far it is. */
+  readonly phase: "Applying" | "Ready" | "Failed" | "Removing";
+  /** Why, as one CamelCase word. */
+  readonly reason: string;
+  /** Why, for a person. */
+  readonly message: string;
+}
+
+/** A BGP peer of a node. */
+export interface NodePeerState {
+  /** Address of the peer. */
+  readonly address: string;
+  /** State of RFC 4271, section 8.2.2, such as `Active`. */
+  readonly state: string;
+  /** Whether routes are exchanged. */
+  readonly established: boolean;
+}
+
+/** A VNI of a node. */
+export interface NodeVniState {
+  /** VXLAN network identifier. */
+  readonly vni: number;
+  /** Name of the VRF, such as `vrf-200`. */
+  readonly vrf: string;
+  /** `Up` or `Down`. */
+  readonly state: string;
+}
+
+/** What a node has applied. */
+export interface VRFNodeStateStatus {
+  /** Whether the node takes pods. */
+  readonly ready: boolean;
+  /** Domains applied or being removed; one that is absent has left nothing behind. */
+  readonly domains: readonly NodeDomainState[];
+  /** How many of the domains are in phase `Ready`. */
+  readonly domainsReady: number;
+  /** BGP peers. */
+  readonly peers: readonly NodePeerState[];
+  /** How many of the peers are established. */
+  readonly peersUp: number;
+  /** VNIs. */
+  readonly vnis: readonly NodeVniState[];
+  /** IPBlocks that the node holds. */
+  readonly blocks: number;
+  /** `Ready` and others. */
+  readonly conditions: readonly Condition[];
+}
+
+/** What a node has applied. */
+export interface VRFNodeState extends ResourceObject {
+  /** As the node itself says. */
+  readonly status?: VRFNodeStateStatus | undefined;
+}
+
+const domain: z.ZodType<NodeDomainState> = z.object({
+  name: z.string().min(1),
+  uid: z.string(),
+  generation: z.int().min(0),
+  phase: z.enum(["Applying", "Ready", "Failed", "Removing"]),
+  reason: z.string(),
+  message: z.string(),
+});
+
+const peer: z.ZodType<NodePeerState> = z.object({
+  address: z.string().min(1),
+  state: z.string(),
+  established: z.boolean(),
+});
+
+const vni: z.ZodType<NodeVniState> = z.object({
+  vni: z.int().min(1).max(2 ** 24 - 1),
+  vrf: z.string(),
+  state: z.string(),
+});
+
+/** Validates {@linkcode VRFNodeStateStatus}; what is absent is empty. */
+export const vrfNodeStateStatus: Schema<VRFNodeStateStatus> = z.object({
+  ready: z.boolean().default(false),
+  domains: z.array(domain).default([]),
+  domainsReady: z.int().min(0).default(0),
+  peers: z.array(peer).default([]),
+  peersUp: z.int().min(0).default(0),
+  vnis: z.array(vni).default([]),
+  blocks: z.int().min(0).default(0),
+  conditions: zodOf(conditions).default([]),
+});
+
+/** The kind VRFNodeState. */
+export const vrfNodeStateKind: ResourceKind<VRFNodeState> = {
+  group: "cni.pyroute2.org",
+  version: "v1alpha1",
+  kind: "VRFNodeState",
+  plural: "vrfnodestates",
+  singular: "vrfnodestate",
+  shortNames: ["vrns"],
+  scope: "Cluster",
+  status: true,
+  printerColumns: [
+    { name: "Ready", type: "boolean", jsonPath: ".status.ready" },
+    { name: "Domains", type: "integer", jsonPath: ".status.domainsReady" },
+    { name: "Peers", type: "integer", jsonPath: ".status.peersUp" },
+  ],
+  schema: objectSchema<VRFNodeState>({ status: zodOf(vrfNodeStateStatus).optional() }),
+  parts: { status: vrfNodeStateStatus },
+};

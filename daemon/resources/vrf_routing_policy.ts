@@ -1,0 +1,78 @@
+/** VRFRoutingPolicy: policy-routing rules into a VRF's table. */
+import { z } from "zod";
+import { type Condition, conditions } from "./conditions.ts";
+import { interfaceName, ipPrefix, type NameRef, nameRef, objectSchema, zodOf } from "./fields.ts";
+import type { ResourceKind, ResourceObject, Schema } from "./kind.ts";
+
+/** Selectors of one rule; all that are given must match. */
+export interface VRFRoutingPolicyMatch {
+  /** Destination prefix. */
+  readonly dst?: string | undefined;
+  /** Source prefix. */
+  readonly src?: string | undefined;
+  /** Output interface. */
+  readonly oifname?: string | undefined;
+  /** Input interface. */
+  readonly iifname?: string | undefined;
+}
+
+/** What is wanted of a VRFRoutingPolicy. */
+export interface VRFRoutingPolicySpec {
+  /** The VRFDomain whose table the rules lead to. */
+  readonly vrfDomainRef: NameRef;
+  /** One rule each. */
+  readonly match: readonly VRFRoutingPolicyMatch[];
+}
+
+/** What has become of a VRFRoutingPolicy. */
+export interface VRFRoutingPolicyStatus {
+  /** `Ready` and others. */
+  readonly conditions?: readonly Condition[] | undefined;
+}
+
+/** Rules into a VRF's table. */
+export interface VRFRoutingPolicy extends ResourceObject {
+  /** What is wanted. */
+  readonly spec: VRFRoutingPolicySpec;
+  /** What has become of it. */
+  readonly status?: VRFRoutingPolicyStatus | undefined;
+}
+
+const match: z.ZodType<VRFRoutingPolicyMatch> = z.object({
+  dst: zodOf(ipPrefix).optional().describe("Destination network/prefixlen"),
+  src: zodOf(ipPrefix).optional().describe("Source network/prefixlen"),
+  oifname: zodOf(interfaceName).optional().describe("Output interface"),
+  iifname: zodOf(interfaceName).optional().describe("Input interface"),
+}).refine((entry) => Object.values(entry).some((value) => value !== undefined), {
+  // Without a selector the rule would take every packet of the node.
+  error: 'Expected at least one of "dst", "src", "oifname" and "iifname"',
+});
+
+/** Validates {@linkcode VRFRoutingPolicySpec}. */
+export const vrfRoutingPolicySpec: Schema<VRFRoutingPolicySpec> = z.object({
+  vrfDomainRef: zodOf(nameRef).describe("Cluster-scoped VRFDomain resource"),
+  match: z.array(match).min(1).describe("RPDB selectors"),
+});
+
+/** Validates {@linkcode VRFRoutingPolicyStatus}. */
+export const vrfRoutingPolicyStatus: Schema<VRFRoutingPolicyStatus> = z.object({
+  conditions: zodOf(conditions).optional(),
+});
+
+/** The kind VRFRoutingPolicy. */
+export const vrfRoutingPolicyKind: ResourceKind<VRFRoutingPolicy> = {
+  group: "cni.pyroute2.org",
+  version: "v1alpha1",
+  kind: "VRFRoutingPolicy",
+  plural: "vrfroutingpolicies",
+  singular: "vrfroutingpolicy",
+  shortNames: ["vrp"],
+  scope: "Cluster",
+  status: true,
+  printerColumns: [{ name: "VRFDomain", type: "string", jsonPath: ".spec.vrfDomainRef.name" }],
+  schema: objectSchema<VRFRoutingPolicy>({
+    spec: vrfRoutingPolicySpec,
+    status: zodOf(vrfRoutingPolicyStatus).optional(),
+  }),
+  parts: { spec: vrfRoutingPolicySpec, status: vrfRoutingPolicyStatus },
+};
