@@ -63,6 +63,8 @@ export interface VrfSpec {
   readonly table: number;
   /** Overlays, the one that pods attach to first. */
   readonly overlays: readonly OverlaySpec[];
+  /** The domain's prefix in CIDR form. */
+  readonly prefix: string;
   /** CIDRs of the blocks that this node holds for the VRF. */
   readonly blocks: readonly string[];
 }
@@ -144,7 +146,15 @@ export interface Kernel extends Disposable {
   underlay(hint?: { readonly ifname: string; readonly address: string }): Underlay;
   /** Reads what is there. */
   observe(): KernelState;
-  /** Makes the VRF's container (link or namespace), its sysctls, its way out (default route or host leg), and its block routes. */
+  /**
+   * Makes the VRF's container (link or namespace), its sysctls, its way out, and its block routes.
+   *
+   * The way out: in the netns backend the default route through the host leg. In the device backend NO default route stands in
+   * the VRF's table: a lookup that finds nothing there goes on in the RPDB, where the service VRFs' rule (12000) and then
+   * the main table answer; a default route would hide the service VRFs (cluster DNS) from the tenants. So that packets to
+   * unassigned addresses of the tenant itself never fall through, an `unreachable` route for `spec.prefix` with the
+   * highest metric stands in the VRF's table in both backends.
+   */
   ensureVrf(spec: VrfSpec, underlay: Underlay): void;
   /** Makes or repairs bridge, gateway addresses and, last, the VXLAN device. FRR must know the VNI before this. */
   ensureOverlay(spec: VrfSpec, overlay: OverlaySpec): void;

@@ -133,6 +133,7 @@ function planVrf(input: PlanInput, domain: PlanDomain): VrfSpec {
     name: vrfName(domain.vrf),
     table: domain.table,
     overlays,
+    prefix: domainCidr(domain),
     blocks: blocks.map(({ cidr }) => cidr),
   };
 }
