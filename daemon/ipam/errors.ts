@@ -1,0 +1,14 @@
+import { CodedError } from "../../lib/errors.ts";
+
+/**
+ * Address management failed.
+ *
+ * Codes: `InvalidDomain`, `InvalidBlock`, `BlocksExhausted`, `ClaimFailed`, `KeyInOtherDomain`, `NoSuchAttachment`,
+ * `JournalUnavailable`, `JournalCorrupt`, `FlushAborted`.
+ */
+export class IpamError extends CodedError {}
+
+/** The `code` of anything that was thrown, empty when it has none. */
+export function codeOf(thrown: unknown): string {
+  return thrown instanceof CodedError ? thrown.code : "";
+}

@@ -1,0 +1,61 @@
+/** What is wrong with a node's blocks, in words for conditions. Pure. */
+import { messageOf } from "../../lib/errors.ts";
+import { rangesOverlap } from "./block_range.ts";
+import { codeOf } from "./errors.ts";
+import type { HeldBlock } from "./held_blocks.ts";
+
+/** Something wrong with a VRF's blocks on this node. */
+export interface PoolProblem {
+  /** VRF number. */
+  readonly vrf: number;
+  /**
+   * `BlocksExhausted`, `ClaimFailed`, `InvalidDomain`, or a code of the journal: the last claim failed.
+   * `BlockOverlap`: the node holds the same range for another VRF. `BlockDisputed`: another node has it too.
+   */
+  readonly code: string;
+  /** What was found, for a person. */
+  readonly message: string;
+}
+
+/**
+ * Lists the problems of the blocks held and of the claims that failed last.
+ *
+ * @param blocks Blocks of this node
+ * @param claimErrors What the last claim of a VRF threw, by VRF
+ */
+export function problemsOf(
+  blocks: Iterable<HeldBlock>,
+  claimErrors: ReadonlyMap<number, unknown>,
+): PoolProblem[] {
+  const problems: PoolProblem[] = [];
+  for (const [vrf, error] of claimErrors) {
+    problems.push({ vrf, code: codeOf(error) || "ClaimFailed", message: messageOf(error) });
+  }
+  const sorted = [...blocks].sort((a, b) => a.range.first - b.range.first);
+  for (const block of sorted) {
+    if (block.dispute === "") continue;
+    const message = `The block "${block.name}" ${block.dispute}; no address is given from it`;
+    problems.push({ vrf: block.vrf, code: "BlockDisputed", message });
+  }
+  for (const [a, b] of overlaps(sorted)) {
+    for (const [block, other] of [[a, b], [b, a]] as const) {
+      const message =
+        `The block "${block.name}" overlaps "${other.name}" on this node, so that their pods' ` +
+        "addresses are not unique here; give the domains different prefixes";
+      problems.push({ vrf: block.vrf, code: "BlockOverlap", message });
+    }
+  }
+  return problems;
+}
+
+/** Pairs of blocks of different VRFs that overlap. */
+function overlaps(sorted: readonly HeldBlock[]): [HeldBlock, HeldBlock][] {
+  const pairs: [HeldBlock, HeldBlock][] = [];
+  let open: HeldBlock[] = [];
+  for (const block of sorted) {
+    open = open.filter((earlier) => rangesOverlap(earlier.range, block.range));
+    for (const earlier of open) if (earlier.vrf !== block.vrf) pairs.push([earlier, block]);
+    open.push(block);
+  }
+  return pairs;
+}
