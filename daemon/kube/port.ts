@@ -21,18 +21,6 @@ export interface KubeObject {
   };
 }
 
-/** Which resource: what its path is made of. */
-export interface ResourceDescriptor {
-  /** API group; empty for the core group. */
-  readonly group: string;
-  /** API version, such as `v1alpha1`. */
-  readonly version: string;
-  /** Kind. */
-  readonly kind: string;
-  /** Plural name, as in the path. */
-  readonly plural: string;
-}
-
 /** A local, eventually consistent copy of one resource, fed by list and watch. Keys are `name`, or `namespace/name`. */
 export interface ResourceCache<T> {
   /** Whether the first list has arrived. */

@@ -1,7 +1,11 @@
 import { z } from "zod";
 import { errorOfAnswer, isKubeError } from "./kube_error.ts";
-import type { KubeObject, ResourceClient, ResourceDescriptor } from "./port.ts";
+import { apiVersionOf, type ResourceKind, type SchemaIssue } from "../resources/kind.ts";
+import type { KubeObject, ResourceClient } from "./port.ts";
 import type { KubeConnection } from "./transport.ts";
+
+/** What the path of a resource is made of. */
+export type ResourcePath = Pick<ResourceKind, "group" | "version" | "kind" | "plural">;
 
 const mergePatch = "application/merge-patch+json";
 const pageSize = "500";
@@ -15,7 +19,7 @@ const listSchema = z.object({
 });
 
 /** The path of a resource's collection: all of it, or one namespace's. */
-export function collectionPath(resource: ResourceDescriptor, namespace?: string): string {
+export function collectionPath(resource: ResourcePath, namespace?: string): string {
   const root = resource.group === ""
     ? `/api/${resource.version}`
     : `/apis/${resource.group}/${resource.version}`;
@@ -26,9 +30,7 @@ export function collectionPath(resource: ResourceDescriptor, namespace?: string)
 /** Splits a key, `name` or `namespace/name`. */
 export function splitKey(key: string): { readonly namespace?: string; readonly name: string } {
   const slash = key.indexOf("/");
-  return slash < 0
-    ? { name: key }
-    : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
+  return slash < 0 ? { name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
 }
 
 /** The key of an object: `name`, or `namespace/name`. */
@@ -37,20 +39,21 @@ export function keyOf(object: KubeObject): string {
   return namespace === undefined ? name : `${namespace}/${name}`;
 }
 
-function objectPath(resource: ResourceDescriptor, key: string): string {
+function objectPath(resource: ResourcePath, key: string): string {
   const { namespace, name } = splitKey(key);
   return `${collectionPath(resource, namespace)}/${encodeURIComponent(name)}`;
 }
 
 /** Items of a list name neither kind nor version on a real API server. */
-export function withType(resource: ResourceDescriptor, item: unknown): unknown {
+export function withType(resource: ResourcePath, item: unknown): unknown {
   return typeof item === "object" && item !== null
     ? { apiVersion: apiVersionOf(resource), kind: resource.kind, ...item }
     : item;
 }
 
-function apiVersionOf(resource: ResourceDescriptor): string {
-  return resource.group === "" ? resource.version : `${resource.group}/${resource.version}`;
+/** What is wrong with an object, on one line. */
+export function describeIssues(issues: readonly SchemaIssue[]): string {
+  return issues.map(({ path, message }) => `${path.map(String).join(".")}: ${message}`).join("; ");
 }
 
 /** A list as the server gave it, items not yet validated. */
@@ -78,7 +81,7 @@ export interface ListScope {
  */
 export async function listRaw(
   connection: KubeConnection,
-  resource: ResourceDescriptor,
+  resource: ResourcePath,
   scope: ListScope = {},
   signal?: AbortSignal,
 ): Promise<RawList> {
@@ -98,7 +101,7 @@ export async function listRaw(
       signal,
     });
     const list = listSchema.safeParse(answer);
-    if (!list.success) throw errorOfAnswer(about, z.prettifyError(list.error));
+    if (!list.success) throw errorOfAnswer(about, describeIssues(list.error.issues));
     for (const item of list.data.items ?? []) items.push(withType(resource, item));
     next = list.data.metadata?.continue;
     if (next === undefined || next === "") {
@@ -112,18 +115,16 @@ export async function listRaw(
  * (in `list` it is left out: one bad object must not hide the others).
  *
  * @param connection The way to the server
- * @param resource Which resource
- * @param schema What its objects look like
+ * @param resource Which resource, and what its objects look like
  */
 export function createResourceClient<T extends KubeObject>(
   connection: KubeConnection,
-  resource: ResourceDescriptor,
-  schema: z.ZodType<T>,
+  resource: ResourceKind<T>,
 ): ResourceClient<T> {
   const parse = (answer: unknown, about: string): T => {
-    const parsed = schema.safeParse(withType(resource, answer));
+    const parsed = resource.schema.safeParse(withType(resource, answer));
     if (parsed.success) return parsed.data;
-    throw errorOfAnswer(about, z.prettifyError(parsed.error));
+    throw errorOfAnswer(about, describeIssues(parsed.error.issues));
   };
   const about = (verb: string, key: string) => `${verb} ${resource.plural} "${key}"`;
 
@@ -156,7 +157,7 @@ export function createResourceClient<T extends KubeObject>(
     async list(signal) {
       const { items } = await listRaw(connection, resource, {}, signal);
       return items.flatMap((item) => {
-        const parsed = schema.safeParse(item);
+        const parsed = resource.schema.safeParse(item);
         return parsed.success ? [parsed.data] : [];
       });
     },

@@ -114,7 +114,11 @@ export function createHttpTransport(
     } catch (thrown) {
       streaming = false;
       if (request.signal?.aborted) throw request.signal.reason;
-      throw errorOfTransport(limit.signal.aborted ? limit.signal.reason : thrown, request.about, server);
+      throw errorOfTransport(
+        limit.signal.aborted ? limit.signal.reason : thrown,
+        request.about,
+        server,
+      );
     } finally {
       clearTimeout(timer);
       // A daemon's signal lives as long as the daemon: a request must not leave a listener on it.
@@ -131,11 +135,16 @@ export function createHttpTransport(
             const text = await (await checked(request, signal)).text();
             const body = parseJson(text);
             if (typeof body === "object" && body !== null) return body;
-            throw errorOfAnswer(request.about, `expected a JSON object, found "${text.slice(0, 80)}"`);
+            throw errorOfAnswer(
+              request.about,
+              `expected a JSON object, found "${text.slice(0, 80)}"`,
+            );
           });
         } catch (thrown) {
           const delay = thrown instanceof KubeError ? thrown.retryAfterMs : undefined;
-          if (delay === undefined || delay > longestRetryAfterMs || attempt >= attempts) throw thrown;
+          if (delay === undefined || delay > longestRetryAfterMs || attempt >= attempts) {
+            throw thrown;
+          }
           await pause(delay, request.signal);
         }
       }

@@ -8,7 +8,7 @@ export type Wait = (ms: number, signal?: AbortSignal) => Promise<void>;
  * @param signal Ends the wait early
  * @throws The signal's reason
  */
-export const wait: Wait = (ms, signal) => {
+export function wait(ms: number, signal?: AbortSignal): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   if (signal?.aborted) return Promise.reject(signal.reason);
   const abort = () => {
@@ -21,4 +21,4 @@ export const wait: Wait = (ms, signal) => {
   }, ms);
   signal?.addEventListener("abort", abort, { once: true });
   return promise;
-};
+}
