@@ -1,0 +1,125 @@
+import { commandTimeoutMs } from "../../lib/ipc/messages.ts";
+import type { OwnedFd } from "../../lib/sys/fd.ts";
+import { FdReceiver } from "../../lib/sys/fd_receiver.ts";
+import type { Logger } from "../log.ts";
+import { type CniHandlers, createCniApi } from "./cni_api.ts";
+import { receiveDescriptors } from "./fd_receiver.ts";
+import type { Metrics } from "./metrics.ts";
+import { processIdentity } from "./process_identity.ts";
+import { type RegistryOptions, RequestRegistry } from "./request_registry.ts";
+import { ownSocketDirectory, removeStaleSocket } from "./socket_path.ts";
+
+/** What the server is made of. */
+export interface CniServerOptions {
+  /** Path of the HTTP socket. */
+  readonly apiPath: string;
+  /** Path of the datagram socket for descriptors. */
+  readonly fdPath: string;
+  /** What runs the commands. */
+  readonly handlers: CniHandlers;
+  /** The daemon's log. */
+  readonly log: Logger;
+  /** Where operations are counted. */
+  readonly metrics: Metrics;
+  /** Limits other than the usual ones, for tests. */
+  readonly limits?: Pick<RegistryOptions, "lifetimeMs" | "fdTimeoutMs" | "maxOutstanding">;
+  /** Milliseconds for one command. */
+  readonly commandTimeoutMs?: number;
+  /** Milliseconds that running commands get at shutdown before they are aborted. */
+  readonly graceMs?: number;
+}
+
+/** A running server. Disposing of it lets the running commands finish. */
+export interface CniServer extends AsyncDisposable {
+  /** Rejects when the descriptor socket fails; resolves after the end. */
+  readonly finished: Promise<void>;
+}
+
+const sweepEveryMs = 1_000;
+
+/**
+ * Serves both sockets of the daemon.
+ *
+ * @throws {SocketPathError} When a socket cannot be put at its path
+ * @throws {FdReceiverError} When another process receives descriptors there
+ */
+export async function startCniServer(options: CniServerOptions): Promise<CniServer> {
+  await ownSocketDirectory(options.apiPath);
+  await ownSocketDirectory(options.fdPath);
+  await removeStaleSocket(options.apiPath);
+  const receiver = FdReceiver.bind(options.fdPath);
+  try {
+    return await serve(options, receiver);
+  } catch (thrown) {
+    await receiver[Symbol.asyncDispose]();
+    throw thrown;
+  }
+}
+
+async function serve(options: CniServerOptions, receiver: FdReceiver): Promise<CniServer> {
+  const registry = new RequestRegistry<OwnedFd>({
+    now: () => performance.now(),
+    randomId: () => crypto.getRandomValues(new Uint8Array(16)).toHex(),
+    processIdentity,
+    ...options.limits,
+  });
+  const stopReceiving = new AbortController();
+  const stopCommands = new AbortController();
+  const { handlers, log, metrics } = options;
+  const timeoutMs = options.commandTimeoutMs ?? commandTimeoutMs;
+  const answer = createCniApi({
+    registry,
+    handlers,
+    log,
+    metrics,
+    commandSignal: (connection) => limited([connection, stopCommands.signal], timeoutMs),
+  });
+  const http = Deno.serve(
+    { path: options.apiPath, onListen: () => {} },
+    (request) => answer(request),
+  );
+  await Deno.chmod(options.apiPath, 0o600);
+  const sweeper = setInterval(() => registry.sweep(), sweepEveryMs);
+  const refused = (reason: string) => metrics.descriptorRefused(reason);
+  const finished = receiveDescriptors(
+    { source: receiver, registry, log, refused },
+    stopReceiving.signal,
+  );
+  finished.catch((thrown: unknown) =>
+    log.error("Descriptor socket failed", { error: String(thrown) })
+  );
+  return {
+    finished,
+    async [Symbol.asyncDispose]() {
+      const grace = setTimeout(() => stopCommands.abort(), options.graceMs ?? timeoutMs);
+      await http.shutdown();
+      clearTimeout(grace);
+      clearInterval(sweeper);
+      stopReceiving.abort();
+      await finished.catch(() => {});
+      await receiver[Symbol.asyncDispose]();
+      registry[Symbol.dispose]();
+      await Deno.remove(options.apiPath).catch(ignoreMissing);
+    },
+  };
+}
+
+/** A signal that aborts with any of the others or at the timeout, and that leaves no timer behind. */
+function limited(
+  signals: readonly AbortSignal[],
+  timeoutMs: number,
+): { readonly signal: AbortSignal } & Disposable {
+  const timeout = new AbortController();
+  const timer = setTimeout(
+    () => timeout.abort(new DOMException("The command took too long", "TimeoutError")),
+    timeoutMs,
+  );
+  return {
+    signal: AbortSignal.any([...signals, timeout.signal]),
+    [Symbol.dispose]: () => clearTimeout(timer),
+  };
+}
+
+function ignoreMissing(thrown: unknown): void {
+  if (!(thrown instanceof Deno.errors.NotFound)) throw thrown;
+}

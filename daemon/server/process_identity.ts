@@ -1,0 +1,16 @@
+/**
+ * What tells a process from another one with the same id: its start time in clock ticks after boot (proc_pid_stat(5),
+ * field 22). Undefined when there is no such process.
+ */
+export function processIdentity(pid: number): string | undefined {
+  if (!Number.isSafeInteger(pid) || pid <= 0) return undefined;
+  let stat: string;
+  try {
+    stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+  } catch {
+    return undefined;
+  }
+  // The second field is the command in parentheses and may hold anything, spaces and parentheses included.
+  const startTime = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+  return startTime === undefined ? undefined : `${pid}:${startTime}`;
+}
