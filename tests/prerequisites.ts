@@ -32,6 +32,8 @@ export class PrerequisitesMissingError extends CodedError {
   readonly missing: readonly Need[];
 
   /**
+   * Lists what is missing in the message.
+   *
    * @param missing What is missing
    * @param remedy What the reader can do about it
    * @param options The underlying failure, if any

@@ -100,7 +100,11 @@ async function tryKvm(
     signal.throwIfAborted();
     return messageOf(error);
   }
-  const deadline = setTimeout(() => machine.kill(), KVM_DEADLINE_MS);
+  let late = false;
+  const deadline = setTimeout(() => {
+    late = true;
+    machine.kill();
+  }, KVM_DEADLINE_MS);
   try {
     for await (const message of controlMessages(machine.output("control"))) {
       if (message.kind === "ready") return undefined;
@@ -109,5 +113,6 @@ async function tryKvm(
     clearTimeout(deadline);
   }
   signal.throwIfAborted();
-  return "a guest does not boot with KVM within the deadline";
+  if (late) return `a guest does not boot with KVM within ${KVM_DEADLINE_MS / 1000} s`;
+  return `a guest does not boot with KVM: ${await machine.explain()}`;
 }

@@ -21,7 +21,7 @@ export type OutputStream = "stdout" | "stderr";
 export interface GuestCommand extends ImageOptions {
   /** The program, a path or a name on the guest's `PATH`, and its arguments. */
   readonly command: readonly [string, ...string[]];
-  /** Added to a plain environment of `PATH`, `HOME`, `LANG` and, if it is set here, `DENO_DIR`. */
+  /** Added to a plain environment of `PATH`, `HOME`, `LANG` and `DENO_DIR`. */
   readonly env?: Readonly<Record<string, string>>;
   /** The working directory, an absolute path; by default this process' own. */
   readonly cwd?: string;
@@ -159,7 +159,8 @@ async function forward(
 function jobOf(options: GuestCommand): Job {
   const cwd = options.cwd ?? Deno.cwd();
   const home = Deno.env.get("HOME") ?? "/root";
-  const denoDirectory = Deno.env.get("DENO_DIR");
+  const denoDirectory = Deno.env.get("DENO_DIR") ??
+    join(Deno.env.get("XDG_CACHE_HOME") ?? join(home, ".cache"), "deno");
   return {
     command: options.command,
     cwd,
@@ -167,9 +168,10 @@ function jobOf(options: GuestCommand): Job {
       PATH,
       HOME: home,
       LANG: "C.UTF-8",
-      ...(denoDirectory === undefined ? {} : { DENO_DIR: denoDirectory }),
+      DENO_DIR: denoDirectory,
       ...options.env,
     },
-    expose: [PROJECT, cwd, home, Deno.execPath(), denoDirectory ?? "", ...(options.expose ?? [])],
+    denoDirectory,
+    expose: [PROJECT, cwd, home, Deno.execPath(), denoDirectory, ...(options.expose ?? [])],
   };
 }

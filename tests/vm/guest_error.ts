@@ -20,9 +20,12 @@ export type GuestErrorCode =
 
 /** Anything that keeps a command from running to its end in a guest. */
 export class GuestError extends CodedError {
+  /** Which step failed. */
   declare readonly code: GuestErrorCode;
 
   /**
+   * Describes the failed step.
+   *
    * @param code Which step failed
    * @param message What was expected, what was found, what to do
    * @param options The underlying failure, if any

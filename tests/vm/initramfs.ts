@@ -26,6 +26,9 @@ const MODULES = [
   "nft_ct",
 ];
 
+/** Parameters of modules that would make links of their own. */
+const PARAMETERS: Readonly<Record<string, string>> = { dummy: "numdummies=0" };
+
 /**
  * The initramfs for a kernel: from the cache if kernel, modules, busybox and stages are the same, else built.
  *
@@ -39,7 +42,7 @@ export async function ensureInitramfs(kernel: GuestKernel, signal?: AbortSignal)
       "session.sh": await Deno.readFile(new URL("session.sh", import.meta.url)),
     };
     const busybox = await Deno.readFile(BUSYBOX);
-    const modules = new TextEncoder().encode(MODULES.join(" "));
+    const modules = new TextEncoder().encode(JSON.stringify([MODULES, PARAMETERS]));
     const name = `initramfs-${await digest([stages.init, stages["session.sh"], busybox, modules])}`;
     const path = join(kernel.directory, `${name}.cpio`);
     if (await Deno.stat(path).then(() => true, () => false)) return path;
@@ -90,9 +93,9 @@ async function addModules(kernel: GuestKernel, tree: string, signal?: AbortSigna
   );
   const order: string[] = [];
   for (const path of new Set(moduleFiles(plan))) {
-    // busybox decompresses .xz itself when it cannot leave that to the kernel.
-    await Deno.copyFile(path, join(tree, "modules", basename(path)));
-    order.push(basename(path));
+    const name = basename(path);
+    await Deno.copyFile(path, join(tree, "modules", name));
+    order.push(`${name} ${PARAMETERS[name.replace(/\.ko.*$/, "")] ?? ""}`.trim());
   }
   await Deno.writeTextFile(
     join(tree, "modules", "order"),

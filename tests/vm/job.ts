@@ -9,6 +9,11 @@ export interface Job {
   readonly env: Readonly<Record<string, string>>;
   /** Its working directory, an absolute path. */
   readonly cwd: string;
+  /**
+   * Deno's cache directory. The guest starts without its databases: a copy taken while a process of the host writes to
+   * them would be torn, and they save nothing there.
+   */
+  readonly denoDirectory: string;
   /** Host paths below `/run` or `/tmp` that the guest shall see in spite of its own fresh mounts there. */
   readonly expose: readonly string[];
 }
@@ -26,7 +31,11 @@ export function commandScript(job: Job): string {
     return quote(`${name}=${value}`);
   });
   const words = ["exec", "/usr/bin/env", "-i", ...env, ...job.command.map(quote)];
-  return `cd ${quote(job.cwd)} || exit 126\n${words.join(" ")}\n`;
+  return [
+    `rm -f ${quote(job.denoDirectory)}/*_cache_v*`,
+    `cd ${quote(job.cwd)} || exit 126`,
+    `${words.join(" ")}\n`,
+  ].join("\n");
 }
 
 /** Those of the paths that fresh mounts would hide, outermost first and without what is inside another. */
