@@ -1,0 +1,83 @@
+/** Where a lab keeps its logs, its kubeconfig and its state, outside the repository. */
+import { z } from "zod";
+
+const root = "/var/lib/pyroute2-cni-lab";
+
+const stateSchema = z.object({
+  /** PID of the process that made the lab, and when it started (clock ticks since boot). */
+  owner: z.object({ pid: z.number(), started: z.string() }),
+  /** Whether the lab outlives its owner. */
+  keep: z.boolean(),
+  backend: z.enum(["device", "netns"]),
+  nodes: z.number(),
+  /** First processes of the machines' namespaces. */
+  holders: z.array(z.object({ name: z.string(), pid: z.number(), started: z.string() })),
+});
+
+/** What is written down of a lab, so that another process can look around in it or take it down. */
+export type LabState = z.infer<typeof stateSchema>;
+
+/** The directory of a lab. */
+export function labDirectory(name: string): string {
+  if (!/^[a-z0-9-]{1,32}$/.test(name)) {
+    throw new Error(`Expected a lab's name of lowercase letters, digits and "-", found "${name}"`);
+  }
+  return `${root}/${name}`;
+}
+
+/** Makes a lab's directory, empty and for root alone. */
+export async function makeLabDirectory(name: string): Promise<string> {
+  const directory = labDirectory(name);
+  await Deno.mkdir(root, { recursive: true, mode: 0o700 });
+  await Deno.remove(directory, { recursive: true }).catch(ignoreMissing);
+  await Deno.mkdir(directory, { mode: 0o700 });
+  return directory;
+}
+
+/** Names of all labs with a directory. */
+export async function labNames(): Promise<string[]> {
+  try {
+    return (await Array.fromAsync(Deno.readDir(root))).map(({ name }) => name);
+  } catch (error) {
+    ignoreMissing(error);
+    return [];
+  }
+}
+
+/** Writes a lab's state, in one step. */
+export async function writeState(name: string, state: LabState): Promise<void> {
+  const path = `${labDirectory(name)}/state.json`;
+  await Deno.writeTextFile(`${path}.new`, JSON.stringify(state));
+  await Deno.rename(`${path}.new`, path);
+}
+
+/** Reads a lab's state; undefined when there is none. */
+export async function readState(name: string): Promise<LabState | undefined> {
+  try {
+    return stateSchema.parse(
+      JSON.parse(await Deno.readTextFile(`${labDirectory(name)}/state.json`)),
+    );
+  } catch (error) {
+    ignoreMissing(error);
+    return undefined;
+  }
+}
+
+/** When a process started, in clock ticks since boot: with the PID it names a process for good. Undefined when it is gone. */
+export function startedAt(pid: number): string | undefined {
+  try {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    // Field 22 of proc(5); the name in field 2 may hold blanks and parentheses.
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+  } catch (error) {
+    ignoreMissing(error);
+    return undefined;
+  }
+}
+
+/** Lets "no such file" pass and throws everything else. */
+export function ignoreMissing(error: unknown): void {
+  const gone = error instanceof Deno.errors.NotFound ||
+    (error instanceof Error && error.message.includes("ESRCH"));
+  if (!gone) throw error;
+}

@@ -1,0 +1,77 @@
+/** Asks who answers at an address, from inside a network namespace, without leaving this process. */
+import { checked } from "../../lib/sys/fd.ts";
+import { OwnedFd } from "../../lib/sys/fd.ts";
+import { errno, libc } from "../../lib/sys/libc.ts";
+import { inNetns, openNetns } from "../../lib/sys/netns.ts";
+import { POLLIN, POLLOUT, pollSync } from "../../lib/sys/poll.ts";
+
+const AF_INET = 2;
+const SOCK_STREAM_NONBLOCK_CLOEXEC = 1 | 0x800 | 0x80000;
+const EINPROGRESS = 115;
+
+/** A question: who answers at this address. */
+export interface Question {
+  /** Path of the namespace to ask from; null for the process's own. */
+  readonly netns: string | null;
+  /** IPv4 address. */
+  readonly address: string;
+  /** TCP port. */
+  readonly port: number;
+}
+
+/** Who answered, and which address it saw as the caller's; null for silence or refusal. */
+export type Answer = { readonly name: string; readonly seen: string } | null;
+
+/**
+ * Asks all questions at once.
+ *
+ * @param seconds For how long silence is waited out
+ */
+export async function ask(questions: readonly Question[], seconds: number): Promise<Answer[]> {
+  const end = Date.now() + seconds * 1000;
+  const sockets = questions.map(connect);
+  const answers: (Answer | undefined)[] = sockets.map((socket) =>
+    socket === undefined ? null : undefined
+  );
+  while (answers.includes(undefined) && Date.now() < end) {
+    for (const [index, socket] of sockets.entries()) {
+      if (socket !== undefined && answers[index] === undefined) answers[index] = read(socket);
+    }
+    // The event loop has nothing to wait for here: the sockets are not known to it.
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  for (const socket of sockets) socket?.[Symbol.dispose]();
+  return answers.map((answer) => answer ?? null);
+}
+
+function connect(question: Question): OwnedFd | undefined {
+  const name = new Uint8Array(16);
+  const view = new DataView(name.buffer);
+  view.setUint16(0, AF_INET, true);
+  view.setUint16(2, question.port); // network byte order
+  name.set(question.address.split(".").map(Number), 4);
+  const open = () => {
+    const made = libc.socket(AF_INET, SOCK_STREAM_NONBLOCK_CLOEXEC, 0);
+    const socket = new OwnedFd(checked(made, "socket", "to ask over TCP"));
+    // "No route to host" and the like are an answer too: nobody.
+    if (libc.connect(socket.fd, name, name.length) === 0 || errno() === EINPROGRESS) return socket;
+    socket[Symbol.dispose]();
+    return undefined;
+  };
+  if (question.netns === null) return open();
+  using netns = openNetns(question.netns);
+  return inNetns(netns, open);
+}
+
+function read(socket: OwnedFd): Answer | undefined {
+  if (pollSync(socket.fd, POLLIN | POLLOUT, 0) === 0) return undefined;
+  const buffer = new Uint8Array(256);
+  const length = libc.recv(socket.fd, buffer, BigInt(buffer.length), 0);
+  if (length > 0) {
+    const [name = "", seen = ""] = new TextDecoder().decode(buffer.subarray(0, length)).trim()
+      .split(" ");
+    return { name, seen };
+  }
+  const EAGAIN = 11;
+  return length < 0 && errno() === EAGAIN ? undefined : null;
+}
