@@ -1,0 +1,378 @@
+import {
+  bind,
+  type BoundRequest,
+  type NetlinkConnection,
+  type NetlinkRequest,
+} from "../connection.ts";
+import { NetlinkError } from "../errors.ts";
+import { decodeKind, encodeKind, type LinkKind } from "../link_kinds/link_kind.ts";
+import { type MessageView, NLM_F, type Payload } from "../message.ts";
+import { type BridgePort, decodeBridgePort, encodeBridgePort } from "./bridge_port.ts";
+import {
+  IFF_RUNNING,
+  IFF_UP,
+  type LinkAttributes,
+  linkHeader,
+  type LinkHeaderField,
+  linkPayload,
+  RTEXT_FILTER_SKIP_STATS,
+} from "./link_message.ts";
+import { AF, RTM } from "./types.ts";
+
+/** How a link's IPv6 link-local address is made (include/uapi/linux/if_link.h, `enum in6_addr_gen_mode`). */
+export type AddrGenMode = "eui64" | "none" | "stable_secret" | "random";
+
+const ADDR_GEN_MODES: readonly AddrGenMode[] = ["eui64", "none", "stable_secret", "random"];
+
+/** A link to be created; what is left out gets the kernel's default. */
+export interface LinkSpec {
+  /** Name, at most 15 bytes. */
+  readonly name: string;
+  /** What it is. */
+  readonly kind: LinkKind;
+  /** Maximum transmission unit in bytes. */
+  readonly mtu?: number | undefined;
+  /** MAC address. */
+  readonly address?: string | undefined;
+  /** Index of the bridge or VRF it belongs to. */
+  readonly master?: number | undefined;
+  /** Settings as a port of the bridge `master`. */
+  readonly bridgePort?: BridgePort | undefined;
+  /** Whether it is up from the start. */
+  readonly up?: boolean | undefined;
+  /** The network namespace it is put into; the connection's own by default. */
+  readonly netnsFd?: number | undefined;
+  /** Link group. */
+  readonly group?: number | undefined;
+  /** Alias, a free text of at most 255 bytes. */
+  readonly alias?: string | undefined;
+  /** How its IPv6 link-local address is made; set before the link comes up. */
+  readonly addrGenMode?: AddrGenMode | undefined;
+}
+
+/** Changes to a link; what is left out stays as it is. */
+export interface LinkChanges {
+  /** Administrative state. */
+  readonly up?: boolean | undefined;
+  /** Maximum transmission unit in bytes. */
+  readonly mtu?: number | undefined;
+  /** Index of the bridge or VRF it belongs to; 0 for none. */
+  readonly master?: number | undefined;
+  /** MAC address. */
+  readonly address?: string | undefined;
+  /** New name, at most 15 bytes; older kernels demand that the link is down. */
+  readonly name?: string | undefined;
+  /** The network namespace to move it to. */
+  readonly netnsFd?: number | undefined;
+  /** Link group. */
+  readonly group?: number | undefined;
+  /** Alias, a free text; an empty one removes it. */
+  readonly alias?: string | undefined;
+  /** How its IPv6 link-local address is made. */
+  readonly addrGenMode?: AddrGenMode | undefined;
+  /** Whether a protocol holds it down. */
+  readonly protoDown?: boolean | undefined;
+}
+
+/** A link as the kernel tells it. */
+export interface Link {
+  /** Index, unique in its network namespace. */
+  readonly index: number;
+  /** Name. */
+  readonly name: string;
+  /** IFF_* flags. */
+  readonly flags: number;
+  /** Administratively up. */
+  readonly up: boolean;
+  /** Up in fact: administratively up with carrier. */
+  readonly running: boolean;
+  /** Maximum transmission unit in bytes. */
+  readonly mtu: number;
+  /** Link-layer address in lower case; `""` for a link without. */
+  readonly mac: string;
+  /** Index of the bridge or VRF it belongs to. */
+  readonly master?: number | undefined;
+  /** What it is; absent for loopback and hardware. */
+  readonly kind?: LinkKind | undefined;
+  /** Index of the link below, or of a veth's peer, in the namespace of `linkNetnsId` if that is given. */
+  readonly linkIndex?: number | undefined;
+  /** The local number of the namespace that `linkIndex` counts in; absent if it is this one. */
+  readonly linkNetnsId?: number | undefined;
+  /** Alias. */
+  readonly alias?: string | undefined;
+  /** Link group, 0 by default. */
+  readonly group?: number | undefined;
+  /** Whether a protocol holds it down. */
+  readonly protoDown?: boolean | undefined;
+  /** Settings as a bridge's port. */
+  readonly bridgePort?: BridgePort | undefined;
+  /** How its IPv6 link-local address is made. */
+  readonly addrGenMode?: AddrGenMode | undefined;
+}
+
+/** Which link: by its index or its name. */
+export type LinkRef = { readonly index: number } | { readonly name: string };
+
+type LinkHeaderInput = { readonly [F in LinkHeaderField]?: number };
+
+/**
+ * Creates a link and all that belongs to it in one exchange with the kernel.
+ *
+ * @returns Its index, or 0 if it was created in another namespace
+ * @throws {NetlinkError} If the kernel refuses; `EEXIST` if the name is taken. A link that was created but could not be set up is deleted
+ *   again
+ */
+export function createLink(c: NetlinkConnection, spec: LinkSpec): number {
+  const operation = `to create the link "${spec.name}"`;
+  const settings = settingsAfterCreation(spec, operation);
+  let index = 0;
+  const upAtOnce = spec.up === true && settings.length === 0;
+  const create = bind({
+    operation,
+    type: RTM.NEWLINK,
+    flags: NLM_F.CREATE | NLM_F.EXCL | NLM_F.ECHO,
+    codec: linkPayload,
+    value: creation(spec, upAtOnce),
+  });
+  try {
+    c.batch([create, ...settings], (message) => {
+      if (message.type === RTM.NEWLINK && index === 0) {
+        index = linkHeader.read(message.view, message.start, message.end).index;
+      }
+    });
+  } catch (thrown) {
+    if (index !== 0) deleteLink(c, { index });
+    throw thrown;
+  }
+  if (index !== 0 || spec.netnsFd !== undefined) return index;
+  // Kernels before 6.2 do not echo links.
+  return getLink(c, { name: spec.name })?.index ?? 0;
+}
+
+/**
+ * Changes a link.
+ *
+ * @throws {NetlinkError} If the kernel refuses; `ENODEV` if there is none of that index
+ */
+export function setLink(c: NetlinkConnection, index: number, changes: LinkChanges): void {
+  const { up, mtu, master, address, name, netnsFd, group, alias, addrGenMode, protoDown } = changes;
+  c.request({
+    operation: `to change the link "${index}"`,
+    type: RTM.SETLINK,
+    codec: linkPayload,
+    value: {
+      header: linkHeaderOf({ index, ...upFlags(up) }),
+      attributes: {
+        address,
+        name,
+        mtu,
+        master,
+        alias,
+        afSpec: afSpecOf(addrGenMode),
+        group,
+        netnsFd,
+        protoDown: protoDown === undefined ? undefined : Number(protoDown),
+      },
+    },
+  });
+}
+
+/**
+ * Deletes a link, waiting for the kernel (milliseconds) on this thread.
+ *
+ * @throws {NetlinkError} If the kernel refuses; `ENODEV` if there is none
+ */
+export function deleteLink(c: NetlinkConnection, link: LinkRef): void {
+  c.request(deletion(link));
+}
+
+/**
+ * Deletes a link while the event loop goes on.
+ *
+ * @throws {NetlinkError} If the kernel refuses; `ENODEV` if there is none
+ */
+export async function deleteLinkAsync(c: NetlinkConnection, link: LinkRef): Promise<void> {
+  await c.requestAsync(deletion(link));
+}
+
+/**
+ * Deletes all links of a group at once, which waits once for all of them, while the event loop goes on.
+ *
+ * @param group A link group other than 0, the default of every link
+ * @throws {NetlinkError} If the kernel refuses; `ENODEV` if the group is empty
+ */
+export async function deleteLinkGroupAsync(c: NetlinkConnection, group: number): Promise<void> {
+  if (group === 0) {
+    throw new TypeError('Expected a link group to delete, found "0", to which every link belongs');
+  }
+  await c.requestAsync({
+    operation: `to delete the links of the group "${group}"`,
+    type: RTM.DELLINK,
+    codec: linkPayload,
+    value: { header: linkHeaderOf({}), attributes: { group } },
+  });
+}
+
+/**
+ * Finds a link.
+ *
+ * @returns `undefined` if there is none
+ * @throws {NetlinkError} If the kernel refuses for another reason
+ */
+export function getLink(c: NetlinkConnection, link: LinkRef): Link | undefined {
+  const attributes: LinkAttributes = "name" in link
+    ? { name: link.name, extMask: RTEXT_FILTER_SKIP_STATS }
+    : { extMask: RTEXT_FILTER_SKIP_STATS };
+  const header = linkHeaderOf("name" in link ? {} : { index: link.index });
+  try {
+    return c.query({
+      operation: `to find the link "${"name" in link ? link.name : link.index}"`,
+      type: RTM.GETLINK,
+      codec: linkPayload,
+      value: { header, attributes },
+    }, readLink);
+  } catch (thrown) {
+    if (thrown instanceof NetlinkError && thrown.errnoName === "ENODEV") return undefined;
+    throw thrown;
+  }
+}
+
+/** What links to list. */
+export interface LinkFilter {
+  /** Only those that belong to the bridge or VRF of this index. */
+  readonly master?: number | undefined;
+  /** Only those of this kind, by the kernel's name. */
+  readonly kind?: string | undefined;
+}
+
+/**
+ * Lists the links of the connection's network namespace.
+ *
+ * @throws {NetlinkError} If the kernel refuses
+ */
+export function listLinks(c: NetlinkConnection, filter: LinkFilter = {}): Link[] {
+  return c.dump({
+    operation: "to list the links",
+    type: RTM.GETLINK,
+    codec: linkPayload,
+    value: {
+      header: linkHeaderOf({}),
+      attributes: {
+        extMask: RTEXT_FILTER_SKIP_STATS,
+        master: filter.master,
+        linkInfo: filter.kind === undefined ? undefined : { kind: filter.kind },
+      },
+    },
+  }, readLink);
+}
+
+/**
+ * Reads a link from an RTM_NEWLINK or RTM_DELLINK message; `undefined` for any other.
+ *
+ * @throws {NetlinkDecodeError} If the message is malformed
+ */
+export function readLink(message: MessageView): Link | undefined {
+  if (message.type !== RTM.NEWLINK && message.type !== RTM.DELLINK) return undefined;
+  const { header, attributes } = linkPayload.read(message.view, message.start, message.end);
+  const { linkInfo = {} } = attributes;
+  const mode = attributes.afSpec?.inet6?.addrGenMode;
+  return {
+    index: header.index,
+    name: attributes.name ?? "",
+    flags: header.flags,
+    up: (header.flags & IFF_UP) !== 0,
+    running: (header.flags & IFF_RUNNING) !== 0,
+    mtu: attributes.mtu ?? 0,
+    mac: attributes.address ?? "",
+    master: attributes.master,
+    kind: decodeKind(linkInfo),
+    linkIndex: attributes.link,
+    linkNetnsId: attributes.linkNetnsId,
+    alias: attributes.alias,
+    group: attributes.group,
+    protoDown: attributes.protoDown === undefined ? undefined : attributes.protoDown !== 0,
+    bridgePort: linkInfo.slaveKind === "bridge" && linkInfo.slaveData !== undefined
+      ? decodeBridgePort(linkInfo.slaveData)
+      : undefined,
+    addrGenMode: mode === undefined ? undefined : ADDR_GEN_MODES[mode],
+  };
+}
+
+function creation(spec: LinkSpec, up: boolean): Payload<LinkHeader, LinkAttributes> {
+  const { name, address, master, netnsFd, group } = spec;
+  // A bridge whose MTU is given here, not changed later, follows the smallest of its ports instead of keeping it.
+  const mtu = hasLateMtu(spec) ? undefined : spec.mtu;
+  return {
+    header: linkHeaderOf(upFlags(up || undefined)),
+    attributes: {
+      name,
+      address,
+      mtu,
+      master,
+      group,
+      netnsFd,
+      linkInfo: encodeKind(spec.kind),
+    },
+  };
+}
+
+/**
+ * What the kernel ignores while it creates a link goes into messages of its own behind it, in the same datagram. They name the link,
+ * since its index is not known yet, and the one that brings it up comes last.
+ */
+function settingsAfterCreation(spec: LinkSpec, operation: string): BoundRequest[] {
+  const { name, bridgePort, addrGenMode, alias, up } = spec;
+  const mtu = hasLateMtu(spec) ? spec.mtu : undefined;
+  if ([bridgePort, addrGenMode, alias, mtu].every((value) => value === undefined)) return [];
+  if (spec.netnsFd !== undefined) {
+    throw new TypeError(
+      `Expected none of "bridgePort", "addrGenMode" and "alias" for the link "${name}", which is created in another namespace; set them there`,
+    );
+  }
+  const change = (
+    attributes: LinkAttributes,
+    header: LinkHeaderInput = {},
+  ): NetlinkRequest<Payload<LinkHeader, LinkAttributes>> => ({
+    operation,
+    type: RTM.NEWLINK,
+    codec: linkPayload,
+    value: { header: linkHeaderOf(header), attributes: { name, ...attributes } },
+  });
+  const linkInfo = bridgePort === undefined ? undefined : {
+    slaveKind: "bridge",
+    slaveData: encodeBridgePort(bridgePort),
+  };
+  const requests = [bind(change({ mtu, alias, linkInfo, afSpec: afSpecOf(addrGenMode) }))];
+  if (up === true) requests.push(bind(change({}, upFlags(true))));
+  return requests;
+}
+
+function hasLateMtu(spec: LinkSpec): boolean {
+  return spec.kind.type === "bridge" && spec.netnsFd === undefined;
+}
+
+type LinkHeader = Readonly<Record<LinkHeaderField, number>>;
+
+function linkHeaderOf(fields: LinkHeaderInput): LinkHeader {
+  return { family: AF.UNSPEC, reserved: 0, type: 0, index: 0, flags: 0, change: 0, ...fields };
+}
+
+function upFlags(up: boolean | undefined): LinkHeaderInput {
+  return up === undefined ? {} : { flags: up ? IFF_UP : 0, change: IFF_UP };
+}
+
+function afSpecOf(mode: AddrGenMode | undefined): LinkAttributes["afSpec"] {
+  return mode === undefined ? undefined : { inet6: { addrGenMode: ADDR_GEN_MODES.indexOf(mode) } };
+}
+
+function deletion(link: LinkRef): NetlinkRequest<Payload<LinkHeader, LinkAttributes>> {
+  return {
+    operation: `to delete the link "${"name" in link ? link.name : link.index}"`,
+    type: RTM.DELLINK,
+    codec: linkPayload,
+    value: {
+      header: linkHeaderOf("name" in link ? {} : { index: link.index }),
+      attributes: "name" in link ? { name: link.name } : {},
+    },
+  };
+}

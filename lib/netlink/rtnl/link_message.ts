@@ -1,0 +1,104 @@
+import { type AttributesOf, attributeTable, listOf, NLA_F_NESTED } from "../attributes.ts";
+import {
+  bytes,
+  hardwareAddress,
+  i32,
+  struct,
+  type StructCodec,
+  text,
+  u16,
+  u32,
+  u8,
+} from "../codec.ts";
+import { payload, type PayloadCodec } from "../message.ts";
+
+/** Fields of struct ifinfomsg (include/uapi/linux/rtnetlink.h). */
+export type LinkHeaderField = "family" | "reserved" | "type" | "index" | "flags" | "change";
+
+/** struct ifinfomsg. */
+export const linkHeader: StructCodec<LinkHeaderField> = struct({
+  family: u8,
+  reserved: u8,
+  type: u16,
+  index: i32,
+  flags: u32,
+  change: u32,
+});
+
+/** IFLA_LINKINFO: the kind of link and its data, which the files in link_kinds read and write. */
+export const linkInfoAttributes = attributeTable({
+  kind: [1, text],
+  data: [2, bytes],
+  xstats: [3, bytes],
+  slaveKind: [4, text],
+  slaveData: [5, bytes],
+});
+
+/** IFLA_AF_SPEC, AF_INET6 (include/uapi/linux/if_link.h, IFLA_INET6_*). */
+export const inet6Attributes = attributeTable({
+  flags: [1, u32],
+  addrGenMode: [8, u8],
+});
+
+/** IFLA_AF_SPEC of a link, by address family. */
+export const afSpecAttributes = attributeTable({
+  inet: [2, bytes],
+  inet6: [10, inet6Attributes],
+});
+
+/** Attributes of a link (include/uapi/linux/if_link.h, IFLA_*). */
+export const linkAttributes = attributeTable({
+  address: [1, hardwareAddress],
+  broadcast: [2, hardwareAddress],
+  name: [3, text],
+  mtu: [4, u32],
+  link: [5, u32],
+  qdisc: [6, text],
+  master: [10, u32],
+  protInfo: [12 | NLA_F_NESTED, bytes],
+  txQueueLength: [13, u32],
+  operState: [16, u8],
+  linkMode: [17, u8],
+  linkInfo: [18, linkInfoAttributes],
+  netnsPid: [19, u32],
+  alias: [20, text],
+  afSpec: [26, afSpecAttributes],
+  group: [27, u32],
+  netnsFd: [28, u32],
+  extMask: [29, u32],
+  promiscuity: [30, u32],
+  txQueues: [31, u32],
+  rxQueues: [32, u32],
+  carrier: [33, u8],
+  carrierChanges: [35, u32],
+  linkNetnsId: [37, i32],
+  protoDown: [39, u8],
+  gsoMaxSegments: [40, u32],
+  gsoMaxSize: [41, u32],
+  newNetnsId: [45, i32],
+  targetNetnsId: [46, i32],
+  carrierUpCount: [47, u32],
+  carrierDownCount: [48, u32],
+  newIndex: [49, i32],
+  minMtu: [50, u32],
+  maxMtu: [51, u32],
+  propList: [52 | NLA_F_NESTED, listOf([53, text])],
+  altName: [53, text],
+  permanentAddress: [54, hardwareAddress],
+});
+
+/** The values of {@link linkAttributes}. */
+export type LinkAttributes = AttributesOf<typeof linkAttributes>;
+
+/** Payload of RTM_NEWLINK, RTM_SETLINK, RTM_DELLINK and RTM_GETLINK. */
+export const linkPayload: PayloadCodec<LinkHeaderField, LinkAttributes> = payload(
+  linkHeader,
+  linkAttributes,
+);
+
+/** The link is administratively up (include/uapi/linux/if.h). */
+export const IFF_UP = 0x1;
+/** The link has its resources: carrier and operational state are up (include/uapi/linux/if.h). */
+export const IFF_RUNNING = 0x40;
+/** Leave statistics out of the answer (include/uapi/linux/rtnetlink.h). */
+export const RTEXT_FILTER_SKIP_STATS = 8;
