@@ -34,7 +34,6 @@ export async function startPods(lab: Lab, dist: string, signal: AbortSignal): Pr
   await kubectl(lab, ["apply", "-f", "-"], podManifests(pods));
   const placed = await Promise.all(lab.nodes.map(async (node) => {
     const mine = await placePods(
-      lab,
       node,
       dist,
       pods.filter((pod) => pod.node === node.name),
