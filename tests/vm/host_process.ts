@@ -4,7 +4,7 @@ import { CodedError } from "../../lib/errors.ts";
 /** The last bytes of standard error that are kept, for error messages. */
 const TAIL_BYTES = 4096;
 
-/** Standard output of a program that was run to its end. */
+/** How a program is run. */
 export interface ToolOptions {
   /** Its working directory. */
   readonly cwd?: string;
@@ -24,7 +24,6 @@ export async function runTool(
   command: readonly [string, ...string[]],
   options: ToolOptions = {},
 ): Promise<string> {
-  options.signal?.throwIfAborted();
   await using child = startHostProcess(command, options);
   const [status, output] = await Promise.all([child.status, child.output]);
   options.signal?.throwIfAborted();
@@ -51,12 +50,14 @@ export interface HostProcess extends AsyncDisposable {
 /**
  * Starts a program that the kernel kills when this process dies, however that happens.
  *
+ * @throws The signal's reason, if it has aborted
  * @see prctl(2), PR_SET_PDEATHSIG
  */
 export function startHostProcess(
   command: readonly [string, ...string[]],
   options: ToolOptions = {},
 ): HostProcess {
+  options.signal?.throwIfAborted();
   const child = new Deno.Command("setpriv", {
     args: ["--pdeathsig", "KILL", "--", ...command],
     env: { LC_ALL: "C" },

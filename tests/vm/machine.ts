@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { GuestError } from "./guest_error.ts";
 import { type HostProcess, startHostProcess } from "./host_process.ts";
 import { type MachineSpec, qemuArguments } from "./qemu.ts";
+import { fileServerSocket } from "./run_directory.ts";
 
 const SOCKET_DEADLINE_MS = 15_000;
 const SOCKET_POLL_MS = 10;
@@ -30,7 +31,9 @@ export async function startMachine(
   signal: AbortSignal,
 ): Promise<Machine> {
   await using stack = new AsyncDisposableStack();
-  if (spec.hostTree) await startFileServer(stack, join(spec.directory, "fs"), virtiofsd, signal);
+  if (spec.hostTree) {
+    await startFileServer(stack, fileServerSocket(spec.directory), virtiofsd, signal);
+  }
 
   const listeners = spec.ports.map((port) =>
     stack.use(Deno.listen({ transport: "unix", path: join(spec.directory, port) }))
@@ -76,9 +79,6 @@ async function startFileServer(
   virtiofsd: string,
   signal: AbortSignal,
 ): Promise<void> {
-  // It keeps a lock file there, named after the socket, and leaves it behind.
-  const lock = `/run/virtiofsd/${socket.replace(/^\//, "").replaceAll("/", ".")}.pid`;
-  stack.defer(() => Deno.remove(lock).catch(() => {}));
   const options = ["-o", "source=/", "-o", "cache=always", "-o", "sandbox=chroot"];
   const server = stack.use(
     startHostProcess([virtiofsd, `--socket-path=${socket}`, ...options], { signal }),

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { fileServerSocket } from "./run_directory.ts";
 
 /** What executes the guest's instructions: the processor itself, or QEMU's translator. */
 export type Accelerator = "kvm" | "tcg";
@@ -17,7 +18,7 @@ export interface MachineSpec {
   readonly parameters: Readonly<Record<string, string>>;
   /** Names of the output ports; each is connected to the UNIX socket of that name in `directory`. */
   readonly ports: readonly string[];
-  /** Whether virtiofsd serves the host's tree at the socket `fs` in `directory`. */
+  /** Whether virtiofsd serves the host's tree at {@linkcode fileServerSocket}. */
   readonly hostTree: boolean;
   /** Holds the sockets, and `console` with what the kernel says. */
   readonly directory: string;
@@ -55,7 +56,7 @@ export function qemuArguments(spec: MachineSpec): string[] {
     ]),
     ...(spec.hostTree
       ? [
-        ...["-chardev", `socket,id=fs,path=${socket("fs")}`],
+        ...["-chardev", `socket,id=fs,path=${fileServerSocket(spec.directory)}`],
         ...["-device", "vhost-user-fs-pci,chardev=fs,tag=host,queue-size=1024"],
       ]
       : []),

@@ -9,13 +9,18 @@ export interface RunDirectory extends AsyncDisposable {
   readonly path: string;
 }
 
+/** Where virtiofsd serves the host's tree to a guest. */
+export function fileServerSocket(directory: string): string {
+  return join(directory, "fs");
+}
+
 /** Makes a directory for one guest, and removes those of processes that are no more. */
 export async function makeRunDirectory(): Promise<RunDirectory> {
   const path = await Deno.makeTempDir({ prefix: `pr2t-vm-${Deno.pid}-` });
   await removeStale(dirname(path));
   return {
     path,
-    [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }),
+    [Symbol.asyncDispose]: () => removeRunDirectory(path),
   };
 }
 
@@ -23,8 +28,19 @@ async function removeStale(parent: string): Promise<void> {
   for await (const entry of Deno.readDir(parent)) {
     const pid = NAME.exec(entry.name)?.[1];
     if (pid === undefined || await exists(`/proc/${pid}`)) continue;
-    await Deno.remove(join(parent, entry.name), { recursive: true }).catch(() => {});
+    // Another process may be removing it too.
+    await removeRunDirectory(join(parent, entry.name)).catch(() => {});
   }
+}
+
+async function removeRunDirectory(path: string): Promise<void> {
+  await Deno.remove(virtiofsdLock(path)).catch(() => {});
+  await Deno.remove(path, { recursive: true });
+}
+
+/** The lock file that virtiofsd leaves behind, named after its socket. */
+function virtiofsdLock(directory: string): string {
+  return `/run/virtiofsd/${fileServerSocket(directory).replaceAll("/", ".")}.pid`;
 }
 
 async function exists(path: string): Promise<boolean> {
