@@ -62,7 +62,8 @@ export async function choosePlace(wanted: "auto" | "device" | "netns"): Promise<
   return { backend: here ? "device" : "netns", guest: false };
 }
 
-async function hasVrfLink(): Promise<boolean> {
+/** Whether this kernel has the vrf link type. */
+export async function hasVrfLink(): Promise<boolean> {
   const attempt = ["unshare", "--net", "ip", "link", "add", "probe", "type", "vrf", "table", "9"];
   return (await executeRaw(attempt)).code === 0;
 }
