@@ -7,7 +7,8 @@ import { requireIpv4, requirePrefix, validateModel } from "./validate.ts";
 type RoutedVrf = FrrVrf & { readonly l3vni: number };
 
 /**
- * FRR configuration text of a model, in the form and order of FRR's own `show running-config`.
+ * FRR configuration text of a model, in the form of FRR's own `show running-config`. What others refer to comes first:
+ * a route map that bgpd learns of only after its use takes effect five seconds late.
  *
  * Nothing is rendered that is a default of FRR 8.4: FRR hides defaults, and each would be applied again for ever.
  *
@@ -17,11 +18,11 @@ export function renderFrr(model: FrrModel): string {
   validateModel(model);
   const vrfs = model.vrfs.filter(isRouted).toSorted((a, b) => compareText(a.name, b.name));
   const sections = [
+    ...(vrfs.length > 0 ? [vrfs.map(exportPrefixList)] : []),
+    ...vrfs.map(exportRouteMap),
     ...vrfs.map(vniSection),
     routerSection(model),
     ...vrfs.map((vrf) => vrfRouterSection(model.asn, vrf)),
-    ...(vrfs.length > 0 ? [vrfs.map(exportPrefixList)] : []),
-    ...vrfs.map(exportRouteMap),
   ];
   return sections.map((lines) => [...lines, "!"].join("\n") + "\n").join("");
 }

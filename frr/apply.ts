@@ -1,0 +1,126 @@
+/** Makes a running FRR equal to a configuration text, or leaves it at the last one that it took. */
+
+import { messageOf } from "../lib/errors.ts";
+import { diffConfig } from "./diff.ts";
+import { FrrError } from "./errors.ts";
+import type { FrrApplyResult } from "./protocol.ts";
+import { missingDaemons, outputOf, parseVrfs } from "./state.ts";
+import { checkConfig, firstRefusal, runVtysh, type VtyshReply, type VtyshTarget } from "./vtysh.ts";
+
+/** Refusals that time mends: bgpd hears of a removed VNI, or zebra of a removed VRF, a moment after the command. */
+const TRANSIENT = /Please unconfigure l3vni|Only inactive VRFs can be deleted/;
+const ROUNDS = 20;
+const ROUND_PAUSE_MS = 100;
+
+/** FRR's own words on the running configuration. */
+const READ_COMMANDS = ["show daemons", "show vrf", "show running-config"] as const;
+
+/**
+ * Checks a configuration and applies the difference to the running one, removals included; then reads it back.
+ *
+ * @param lastGood Configuration to return to on a refusal; the running one when absent
+ * @throws {FrrError} `FrrRefused` with FRR's line and what became of the running configuration; else as `runVtysh`
+ */
+export async function applyConfig(
+  target: VtyshTarget,
+  text: string,
+  lastGood: string | undefined,
+  signal: AbortSignal,
+): Promise<FrrApplyResult> {
+  const start = performance.now();
+  await checkConfig(target, text, signal);
+  const before = await readRunning(target, signal);
+  try {
+    const lines = await converge(target, text, before, signal);
+    return { changed: lines.length > 0, lines, seconds: (performance.now() - start) / 1000 };
+  } catch (cause) {
+    if (!(cause instanceof FrrError) || cause.code !== "FrrRefused") throw cause;
+    const outcome = await restore(target, lastGood ?? before.running, signal);
+    throw new FrrError("FrrRefused", `${cause.message}; ${outcome}`, { line: cause.line, cause });
+  }
+}
+
+interface Running {
+  readonly running: string;
+  readonly inactiveVrfs: readonly string[];
+}
+
+async function readRunning(target: VtyshTarget, signal: AbortSignal): Promise<Running> {
+  const replies = await runVtysh(target, READ_COMMANDS, signal);
+  const missing = missingDaemons(outputOf(replies, "show daemons"));
+  if (missing.length > 0) {
+    throw new FrrError(
+      "FrrUnavailable",
+      `Expected FRR's daemons to run, "${missing.join(", ")}" do not`,
+    );
+  }
+  return {
+    running: outputOf(replies, "show running-config"),
+    inactiveVrfs: parseVrfs(outputOf(replies, "show vrf"), "")
+      .filter((vrf) => vrf.state === "inactive").map((vrf) => vrf.name),
+  };
+}
+
+/** Applies differences until there is none; all lines given to FRR. */
+async function converge(
+  target: VtyshTarget,
+  text: string,
+  before: Running,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const given: string[] = [];
+  let previous: readonly string[] = [];
+  let running = before;
+  let refusal: VtyshReply | undefined;
+  for (let round = 0;; round++) {
+    const lines = diffConfig({ desired: text, ...running });
+    if (lines.length === 0) return given;
+    const stuck = refusal === undefined && lines.join("\n") === previous.join("\n");
+    if (stuck || round === ROUNDS) throw refusal === undefined ? notShown(lines) : refused(refusal);
+    if (round > 0) await pause(signal);
+    refusal = firstRefusal(await runVtysh(target, ["configure terminal", ...lines, "end"], signal));
+    given.push(...lines);
+    if (refusal !== undefined && !TRANSIENT.test(refusal.output)) throw refused(refusal);
+    previous = lines;
+    running = await readRunning(target, signal);
+  }
+}
+
+function notShown(lines: readonly string[]): FrrError {
+  return new FrrError(
+    "FrrRefused",
+    `FRR took the configuration but does not show it, "${lines.join("; ")}" remains to be done`,
+    { line: lines[0] },
+  );
+}
+
+function refused(reply: VtyshReply): FrrError {
+  const line = reply.output.split("\n").find((text) => text.startsWith("%")) ?? reply.output;
+  return new FrrError("FrrRefused", `FRR refused "${reply.command.trim()}": "${line}"`, {
+    line: `${reply.command.trim()}: ${line}`,
+  });
+}
+
+/** Goes back to a configuration and says how that went. */
+async function restore(target: VtyshTarget, text: string, signal: AbortSignal): Promise<string> {
+  try {
+    await converge(target, text, await readRunning(target, signal), signal);
+    return "the last good configuration is back";
+  } catch (cause) {
+    return `the last good configuration could not be restored (${messageOf(cause)})`;
+  }
+}
+
+function pause(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      clearTimeout(timer);
+      reject(new FrrError("FrrTimeout", "FRR did not settle in time", { cause: signal.reason }));
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", abort);
+      resolve();
+    }, ROUND_PAUSE_MS);
+    signal.addEventListener("abort", abort, { once: true });
+  });
+}
