@@ -37,7 +37,7 @@ export interface Gathered {
   readonly underlay?: { readonly ifname: string; readonly address: string };
   /** The domains that the plan carries. */
   readonly carried: readonly DomainIdentity[];
-  /** Domains that are going: listed in the node's state until nothing of them is left. */
+  /** Domains that are being deleted and that no pod holds. */
   readonly going: readonly DomainIdentity[];
   /** VRFs with attachments: never pruned. */
   readonly held: ReadonlySet<number>;
@@ -83,6 +83,10 @@ export interface NodeReconcilerOptions {
     domains: readonly DomainReport[],
     signal: AbortSignal,
   ) => Promise<ReadonlySet<string>>;
+  /** Whether this node holds blocks of a VRF. */
+  readonly holdsBlocks: (vrf: number) => boolean;
+  /** Gives back this node's blocks of a VRF that is gone from the kernel; resolves to whether none is left. */
+  readonly releaseBlocks: (vrf: number, signal: AbortSignal) => Promise<boolean>;
   /** Takes the outcome of each run. */
   readonly report: (report: NodeReport) => void;
   /** For what is done and what fails. */
@@ -104,6 +108,8 @@ interface Run {
   readonly underlay: Underlay;
   readonly plan: NodePlan;
   readonly steps: Difference;
+  /** Domains of which something is to be removed. */
+  readonly going: readonly DomainIdentity[];
   readonly failures: Map<number, { reason: string; message: string }>;
   readonly problems: string[];
   readonly announced: ReadonlySet<string>;
@@ -117,9 +123,13 @@ export function createNodeReconciler(options: NodeReconcilerOptions): NodeReconc
 
   async function start(gathered: Gathered, signal: AbortSignal): Promise<Run> {
     const underlay = kernel.underlay(gathered.underlay);
+    const observed = kernel.observe();
+    const going = gathered.going.filter(({ vrf }) =>
+      observed.vrfs.has(vrf) || options.holdsBlocks(vrf)
+    );
     const announced = await options.announce([
       ...gathered.carried.map((domain) => before(domain, applied.has(domain.vrf))),
-      ...gathered.going.map(removing),
+      ...going.map(removing),
     ], signal);
     const names = new Set(
       gathered.input.domains.map(({ name }) => name).filter((name) => announced.has(name)),
@@ -130,13 +140,14 @@ export function createNodeReconciler(options: NodeReconcilerOptions): NodeReconc
       routerId: gathered.input.routerId ?? underlay.address,
       underlay,
     });
-    const steps = difference(plan.vrfs, kernel.observe(), underlay);
+    const steps = difference(plan.vrfs, observed, underlay);
     return {
       signal,
       gathered,
       underlay,
       plan,
       steps,
+      going,
       failures: new Map(),
       problems: [],
       announced,
@@ -162,6 +173,7 @@ export function createNodeReconciler(options: NodeReconcilerOptions): NodeReconc
     await applyFrr(follower, state);
     ensureOverlays(kernel, follower, state, log);
     const left = await prune(kernel, follower, state, log);
+    await releaseBlocks(options, state, left);
     syncRules(kernel, state, log);
     await syncFirewall(kernel, options.firewall, state);
     await follower.settle(state.plan.frr, state.signal).catch((error) => {
@@ -243,7 +255,7 @@ async function prune(
   follower: FrrFollower,
   run: Run,
   log: Logger,
-): Promise<ReadonlySet<number>> {
+): Promise<Set<number>> {
   const { steps, gathered, signal } = run;
   const left = new Set<number>(gathered.held);
   const doomed = steps.removeVrfs.filter(({ vrf }) => !gathered.held.has(vrf));
@@ -272,6 +284,24 @@ async function prune(
     for (const { vrf } of doomed) left.add(vrf);
   }
   return left;
+}
+
+/** Gives back the blocks of VRFs that have left the kernel; adds to `left` where that fails. */
+async function releaseBlocks(
+  options: NodeReconcilerOptions,
+  run: Run,
+  left: Set<number>,
+): Promise<void> {
+  for (const { vrf } of run.going) {
+    if (left.has(vrf)) continue;
+    try {
+      if (!await options.releaseBlocks(vrf, run.signal)) left.add(vrf);
+    } catch (error) {
+      run.signal.throwIfAborted();
+      run.problems.push(messageOf(error));
+      left.add(vrf);
+    }
+  }
 }
 
 function syncRules(kernel: Kernel, run: Run, log: Logger): void {
@@ -335,5 +365,5 @@ function domainReports(run: Run, left: ReadonlySet<number>): DomainReport[] {
     }
     return { ...domain, phase: "Ready", reason: "Applied", message: "" };
   });
-  return [...carried, ...run.gathered.going.filter(({ vrf }) => left.has(vrf)).map(removing)];
+  return [...carried, ...run.going.filter(({ vrf }) => left.has(vrf)).map(removing)];
 }
