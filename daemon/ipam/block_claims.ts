@@ -4,10 +4,11 @@ import { isKubeError } from "../kube/kube_error.ts";
 import type { ResourceCache, ResourceClient } from "../kube/port.ts";
 import type { Logger } from "../log.ts";
 import { type IPBlock, ipBlockName } from "../resources/ip_block.ts";
+import type { BlockBook } from "./block_book.ts";
 import { type Candidate, candidateBlocks, domainRange, startOf } from "./block_candidates.ts";
 import { type BlockRange, parseRange, rangeContains, rangesOverlap } from "./block_range.ts";
 import { IpamError } from "./errors.ts";
-import type { HeldBlock, HeldBlocks } from "./held_blocks.ts";
+import type { HeldBlock } from "./held_blocks.ts";
 import { createKeyedLock } from "./keyed_lock.ts";
 import type { PoolDomain } from "./port.ts";
 
@@ -23,17 +24,11 @@ export interface BlockClaimsOptions {
   /** IPBlocks as last seen. */
   readonly cache: ResourceCache<IPBlock>;
   /** The blocks of this node. */
-  readonly held: HeldBlocks;
+  readonly book: BlockBook;
   /** Where claims and losses go. */
   readonly log: Logger;
   /** Ends all requests. */
   readonly signal: AbortSignal;
-  /** Journals the block as ours and opens it for use. */
-  readonly adopt: (object: IPBlock, range: BlockRange) => void;
-  /** Forgets a block, in the journal too. */
-  readonly drop: (block: HeldBlock) => void;
-  /** Journals that the block's deletion begins. */
-  readonly close: (block: HeldBlock) => void;
 }
 
 /** Claims of this node. */
@@ -72,7 +67,8 @@ export function specRange(object: IPBlock): BlockRange | undefined {
 
 /** Makes the claims of a node. */
 export function createBlockClaims(options: BlockClaimsOptions): BlockClaims {
-  const { nodeName, client, cache, held, log, signal } = options;
+  const { nodeName, client, cache, book, log, signal } = options;
+  const { held } = book;
   const lock = createKeyedLock();
   /** Ranges being claimed now, so that two VRFs do not choose the same one at once. */
   const pending = new Map<number, BlockRange>();
@@ -109,7 +105,7 @@ export function createBlockClaims(options: BlockClaimsOptions): BlockClaims {
 
   const openIfFree = (object: IPBlock, range: BlockRange): boolean => {
     if (object.metadata.deletionTimestamp !== undefined) return false;
-    options.adopt(object, range);
+    book.adopt(object, range);
     return true;
   };
 
@@ -121,7 +117,7 @@ export function createBlockClaims(options: BlockClaimsOptions): BlockClaims {
     const block = held.get(name);
     if (block !== undefined && block.addresses.given === 0 && (!object || !isOurs(object))) {
       log.warn("An IPBlock of this node is gone", { block: name, vrf });
-      return options.drop(block);
+      return book.drop(block);
     }
     if (object === undefined && block !== undefined) {
       log.warn("An IPBlock in use was deleted, claiming it again", { block: name, vrf });
@@ -229,7 +225,7 @@ export function createBlockClaims(options: BlockClaimsOptions): BlockClaims {
     if (!certain) await verifyLocked(block.vrf, block.range);
     if (held.get(block.name) !== block) return true;
     if (block.addresses.given > 0 || block.uid === "") return false;
-    options.close(block);
+    book.close(block);
     try {
       await client.delete(block.name, { uid: block.uid }, signal);
     } catch (error) {
@@ -237,7 +233,7 @@ export function createBlockClaims(options: BlockClaimsOptions): BlockClaims {
       if (!isKubeError(error, "Conflict")) throw error;
     }
     signal.throwIfAborted();
-    options.drop(block);
+    book.drop(block);
     log.info("Released an IPBlock", { block: block.name, vrf: block.vrf });
     return true;
   };

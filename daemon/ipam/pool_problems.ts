@@ -3,19 +3,7 @@ import { messageOf } from "../../lib/errors.ts";
 import { rangesOverlap } from "./block_range.ts";
 import { codeOf } from "./errors.ts";
 import type { HeldBlock } from "./held_blocks.ts";
-
-/** Something wrong with a VRF's blocks on this node. */
-export interface PoolProblem {
-  /** VRF number. */
-  readonly vrf: number;
-  /**
-   * `BlocksExhausted`, `ClaimFailed`, `InvalidDomain`, or a code of the journal: the last claim failed.
-   * `BlockOverlap`: the node holds the same range for another VRF. `BlockDisputed`: another node has it too.
-   */
-  readonly code: string;
-  /** What was found, for a person. */
-  readonly message: string;
-}
+import type { PoolProblem } from "./port.ts";
 
 /**
  * Lists the problems of the blocks held and of the claims that failed last.

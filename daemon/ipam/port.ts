@@ -105,3 +105,52 @@ export interface PoolBlock {
   /** Usable addresses, the gateway included. */
   readonly capacity: number;
 }
+
+/** Something wrong with a VRF's blocks on this node. */
+export interface PoolProblem {
+  /** VRF number. */
+  readonly vrf: number;
+  /**
+   * `BlocksExhausted`, `ClaimFailed`, `InvalidDomain`, or a code of the journal: the last claim failed.
+   * `BlockOverlap`: the node holds the same range for another VRF. `BlockDisputed`: another node has it too.
+   */
+  readonly code: string;
+  /** What was found, for a person. */
+  readonly message: string;
+}
+
+/** Outcome of {@linkcode NodeAddressPool.collectGarbage}. */
+export interface GarbageReport {
+  /** Names of the blocks that were released. */
+  readonly released: readonly string[];
+  /** Blocks that could not be released now; the next run tries them again. */
+  readonly failed: number;
+}
+
+/** Outcome of {@linkcode NodeAddressPool.releaseDomain}. */
+export interface DomainRelease extends GarbageReport {
+  /** Attachments that hold the domain; nothing is released while there are any. */
+  readonly attachments: number;
+  /** Blocks of this node that remain; the domain is gone from this node's pool when it is 0. */
+  readonly remaining: number;
+}
+
+/** The pool of this node: what attachments need, and what the reconciler needs. */
+export interface NodeAddressPool extends AddressPool {
+  /** Calls `changed` after the set of blocks, a block's state or a problem may have changed. Returns the way to stop. */
+  subscribe(changed: () => void): () => void;
+  /** What is wrong now. */
+  problems(): readonly PoolProblem[];
+  /**
+   * Writes what the blocks' status lacks, and waits for it.
+   * @throws {IpamError} `FlushAborted` if the signal aborts first
+   */
+  flush(signal: AbortSignal): Promise<void>;
+  /**
+   * Releases blocks without attachments that are not needed: those of domains that are not listed, and those whose
+   * domain has room enough in others. Call it with all live domains, after their cache has synced.
+   */
+  collectGarbage(domains: readonly PoolDomain[], signal: AbortSignal): Promise<GarbageReport>;
+  /** Releases all blocks of a VRF whose domain is being removed, unless attachments remain. */
+  releaseDomain(vrf: number, signal: AbortSignal): Promise<DomainRelease>;
+}

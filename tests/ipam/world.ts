@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { ipv4ToNumber } from "../../lib/net/address.ts";
-import { createAddressPool, type NodeAddressPool } from "../../daemon/ipam/address_pool.ts";
+import { createAddressPool } from "../../daemon/ipam/address_pool.ts";
 import { capacityOf, parseRange } from "../../daemon/ipam/block_range.ts";
 import { codeOf } from "../../daemon/ipam/errors.ts";
 import { type AttachmentStore, openJournal } from "../../daemon/ipam/journal.ts";
@@ -10,6 +10,7 @@ import type {
   Attachment,
   AttachmentKey,
   AttachmentOwner,
+  NodeAddressPool,
   PoolDomain,
 } from "../../daemon/ipam/port.ts";
 import {
