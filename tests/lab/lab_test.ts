@@ -1,0 +1,290 @@
+/**
+ * The lab in the backend that PYROUTE2_LAB_BACKEND names: one lab for all tests, each of which leaves it as it found it, but for
+ * the last ones, which take tenants away.
+ */
+import assert from "node:assert/strict";
+import { applyTenants, awaitRoutes, measureMatrix, startPods } from "./demo_lab.ts";
+import { type Lab, openLab, type RunningNode, startLab } from "./lab.ts";
+import { kubectl, startAgent, startApi, startDaemon } from "./machines.ts";
+import { askOn, mismatches } from "./matrix.ts";
+import { repository } from "./options.ts";
+import { addressOf, callPlugin, networkConfig, podNetns, startPod, stopPod } from "./pods.ts";
+import { executeRaw, until } from "./process.ts";
+import { answerPort, type LabPod, type PlacedPod } from "./topology.ts";
+
+const backend = Deno.env.get("PYROUTE2_LAB_BACKEND") === "device" ? "device" : "netns";
+const dist = `${repository}/dist`;
+const { signal } = new AbortController();
+/** Seconds within which a node heals: its resync and an emulated machine's slowness. */
+const patience = 120;
+
+let lab: Lab;
+let pods: PlacedPod[];
+
+Deno.test.beforeAll(async () => {
+  lab = await startLab({
+    name: `test-${backend}-${Deno.pid}`,
+    backend,
+    nodes: 2,
+    dist,
+    keep: false,
+    signal,
+    progress: (line) => console.error(`   ${line}`),
+  });
+  await applyTenants(lab, signal);
+  pods = await startPods(lab, dist, signal);
+  await awaitRoutes(lab, pods, signal);
+});
+
+Deno.test.afterAll(async () => {
+  const { name } = lab;
+  await lab[Symbol.asyncDispose]();
+  await assert.rejects(() => openLab(name), /There is no lab/);
+});
+
+/** A test on the lab. What it starts in the lab outlives it, so resources are not counted. */
+function labTest(name: string, fn: () => Promise<void>): void {
+  Deno.test({ name: `${backend}: ${name}`, fn, sanitizeOps: false, sanitizeResources: false });
+}
+
+function nodeAt(index: number): RunningNode {
+  const node = lab.nodes[index];
+  assert.ok(node);
+  return node;
+}
+
+/** Runs a command where a VRF's bridge is: in its namespace, or on the node itself. */
+function inVrf(node: RunningNode, vrf: number, command: readonly string[]): Promise<string> {
+  const enter = backend === "netns" ? ["ip", "netns", "exec", `vrf-${vrf}`] : [];
+  return node.holder.run([...enter, ...command]);
+}
+
+async function assertMatrix(): Promise<void> {
+  assert.deepEqual(mismatches(await measureMatrix(lab, pods)), []);
+}
+
+labTest("every pod reaches its own tenant's pods, nobody else's, and the outside", assertMatrix);
+
+labTest("the pods of two tenants on different nodes have the very same address", async () => {
+  const addresses = new Map<string, Set<string>>();
+  for (const pod of pods) {
+    addresses.set(pod.address, (addresses.get(pod.address) ?? new Set()).add(pod.tenant));
+  }
+  assert.ok([...addresses.values()].some((tenants) => tenants.size === 2));
+  await Promise.resolve();
+});
+
+labTest("kubectl shows the nodes' state, the blocks' use and why a domain is ready", async () => {
+  const states = await kubectl(lab, ["get", "vrns"]);
+  for (const node of lab.nodes) assert.match(states, new RegExp(`${node.name}\\s+true\\s+3\\s+1`));
+  await until("the blocks' status", patience, async () => {
+    const use = await kubectl(lab, [
+      "get",
+      "ipb",
+      "vrf-200-10-150-0-0-26",
+      "-o",
+      "jsonpath={.status.allocations}",
+    ]);
+    return Object.keys(JSON.parse(use || "{}")).length === 3 ? true : undefined;
+  });
+  assert.match(await kubectl(lab, ["describe", "vrd", "tenant-a"]), /Type:\s+Ready/);
+});
+
+labTest("links, rules and firewall that someone deletes by hand come back", async () => {
+  const node = nodeAt(0);
+  await inVrf(node, 200, ["ip", "link", "del", "l3vx-50200"]);
+  await inVrf(node, 300, ["ip", "link", "set", "l3br-300", "down"]);
+  await node.holder.run(["ip", "rule", "del", "priority", "32000", "fwmark", "200"]);
+  await node.holder.run(["nft", "delete", "table", "inet", "pyroute2-cni"]);
+  await until("the node to heal", patience, async () => {
+    const vxlan = await inVrf(node, 200, ["ip", "-br", "link", "show", "dev", "l3vx-50200"]).catch(
+      () => "",
+    );
+    const bridge = await inVrf(node, 300, ["ip", "link", "show", "dev", "l3br-300"]);
+    const rules = await node.holder.run(["ip", "rule"]);
+    const tables = await node.holder.run(["nft", "list", "tables"]);
+    const healed = vxlan !== "" && /[<,]UP[,>]/.test(bridge) && /fwmark 0xc8 /.test(rules) &&
+      tables.includes("pyroute2-cni");
+    return healed ? true : undefined;
+  });
+  await awaitRoutes(lab, pods, signal);
+  await untilMatrixHolds();
+});
+
+/** After a fault the matrix must come to hold again; each measure waits silence out by itself. */
+async function untilMatrixHolds(): Promise<void> {
+  await until(
+    "the matrix",
+    patience,
+    async () => mismatches(await measureMatrix(lab, pods)).length === 0 ? true : undefined,
+  );
+}
+
+const extra: LabPod = { name: "extra", node: "node1", namespace: "team-a", tenant: "tenant-a" };
+
+labTest(
+  "ADD, CHECK and DEL: the same container twice is refused, CHECK sees damage, DEL is idempotent",
+  async () => {
+    const node = nodeAt(0);
+    const result = await startPod(node, dist, extra);
+    try {
+      const again = await callPlugin(node, dist, "ADD", extra, networkConfig);
+      assert.equal(again.code, 1);
+      assert.equal(JSON.parse(again.stdout).code, 4);
+      const config = { ...networkConfig, prevResult: result };
+      assert.equal((await callPlugin(node, dist, "CHECK", extra, config)).code, 0);
+      await node.holder.run([
+        "nsenter",
+        `--net=${podNetns(extra)}`,
+        "ip",
+        "address",
+        "flush",
+        "dev",
+        "eth0",
+      ]);
+      const damaged = await callPlugin(node, dist, "CHECK", extra, config);
+      assert.equal(damaged.code, 1);
+      assert.match(damaged.stdout, /address/);
+    } finally {
+      await stopPod(node, dist, extra);
+    }
+    assert.deepEqual((await callPlugin(node, dist, "DEL", extra, networkConfig)).code, 0);
+  },
+);
+
+labTest("pods start and end while the API server is away, from the node's own blocks", async () => {
+  const node = nodeAt(0);
+  await lab.api.run(["pkill", "-KILL", "-f", "pyroute2-cni.* apiserver"]);
+  const result = await startPod(node, dist, extra);
+  assert.match(addressOf(result), /^10\.150\.0\./);
+  await stopPod(node, dist, extra);
+  await startApi(lab, dist, signal);
+  await untilMatrixHolds();
+});
+
+labTest(
+  "a killed daemon leaves the pods' network alone, and its successor takes them over",
+  async () => {
+    const node = nodeAt(1);
+    const pod = pods.find((each) => each.node === node.name && each.tenant === "tenant-a");
+    assert.ok(pod);
+    await node.holder.run(["pkill", "-KILL", "-f", "pyroute2-cni.* daemon"]);
+    const refused = await callPlugin(
+      node,
+      dist,
+      "ADD",
+      { ...extra, node: node.name },
+      networkConfig,
+    );
+    assert.equal(JSON.parse(refused.stdout).code, 11);
+    await assertMatrix();
+    await startDaemon(lab, node, dist, signal);
+    const prevented = await callPlugin(node, dist, "ADD", pod, networkConfig);
+    assert.equal(JSON.parse(prevented.stdout).code, 4);
+    await assertMatrix();
+  },
+);
+
+labTest("FRR that was killed with its agent gets its whole configuration back", async () => {
+  const node = nodeAt(1);
+  await node.holder.run([
+    "sh",
+    "-c",
+    "pkill -KILL -f 'pyroute2-cni.* frr-agent'; pkill -KILL watchfrr; pkill -KILL zebra; pkill -KILL bgpd; pkill -KILL staticd; true",
+  ]);
+  await node.holder.run(["sh", "-c", "rm -rf /run/frr/* /etc/frr/*"]);
+  startAgent(lab, node, dist);
+  await awaitRoutes(lab, pods, signal);
+  await untilMatrixHolds();
+});
+
+labTest("new pods follow a changed binding, and running ones keep their network", async () => {
+  const node = nodeAt(0);
+  await kubectl(lab, [
+    "patch",
+    "vrb",
+    "team-a",
+    "--type=merge",
+    "-p",
+    '{"spec":{"vrfDomainRef":{"name":"tenant-b"}}}',
+  ]);
+  const moved = { ...extra, name: "moved" };
+  try {
+    const address = await until("the new binding", patience, async () => {
+      const found = addressOf(await startPod(node, dist, moved));
+      if (found.startsWith("10.150.0.") && Number(found.split(".")[3]) >= 64) return found;
+      await stopPod(node, dist, moved);
+      return undefined;
+    });
+    assert.match(address, /^10\.150\.0\./);
+    await assertMatrix();
+  } finally {
+    await stopPod(node, dist, moved);
+    await kubectl(lab, [
+      "patch",
+      "vrb",
+      "team-a",
+      "--type=merge",
+      "-p",
+      '{"spec":{"vrfDomainRef":{"name":"tenant-a"}}}',
+    ]);
+  }
+});
+
+labTest(
+  "a domain with pods stays until they are gone, then leaves nothing behind on any node",
+  async () => {
+    await kubectl(lab, ["delete", "vrb", "team-b"]);
+    await kubectl(lab, ["delete", "vrd", "tenant-b", "--wait=false"]);
+    const mine = pods.filter((pod) => pod.tenant === "tenant-b");
+    await until("the domain to say who holds it", patience, async () => {
+      const states = await kubectl(lab, ["get", "vrns", "-o", "json"]);
+      return states.includes("PodsAttached") ? true : undefined;
+    });
+    const [first] = mine;
+    assert.ok(first);
+    const asked = { netns: podNetns(first), address: mine[1]?.address ?? "", port: answerPort };
+    assert.equal((await askOn(lab, first.node, [asked]))[0]?.name, mine[1]?.name);
+    for (const pod of mine) {
+      await stopPod(
+        nodeAt(lab.nodes.findIndex(({ name }) => name === pod.node)),
+        dist,
+        pod,
+      );
+    }
+    await kubectl(lab, ["wait", "--for=delete", "vrd/tenant-b", `--timeout=${patience}s`]);
+    for (const node of lab.nodes) await assertNothingLeft(node, 300, 2300, 50300);
+    assert.ok(!(await kubectl(lab, ["get", "ipb", "-o", "name"])).includes("vrf-300-"));
+    pods = pods.filter((pod) => pod.tenant !== "tenant-b");
+    await assertMatrix();
+  },
+);
+
+async function assertNothingLeft(
+  node: RunningNode,
+  vrf: number,
+  table: number,
+  vni: number,
+): Promise<void> {
+  const shown = [
+    await node.holder.run(["ip", "-br", "link"]),
+    await node.holder.run(["ip", "netns"]),
+    await node.holder.run(["ip", "rule"]),
+    await node.holder.run(["nft", "list", "ruleset"]),
+    await node.holder.run(["vtysh", "-c", "show running-config"]),
+    (await executeRaw(node.holder.inside(["ip", "route", "show", "table", String(table)]))).stdout,
+  ].join("\n");
+  for (
+    const trace of [
+      `vrf-${vrf}`,
+      `br-${vrf}`,
+      `vx-${vni}`,
+      `pr2h-${vrf}`,
+      String(table),
+      `0x0000012c`,
+      String(vni),
+    ]
+  ) {
+    assert.ok(!shown.includes(trace), `"${trace}" is left on "${node.name}":\n${shown}`);
+  }
+}
