@@ -46,6 +46,7 @@ export interface FrrAgentOptions {
 /** How serious a log record is. */
 export type FrrLogLevel = "debug" | "info" | "warn" | "error";
 
+const DEFAULT_VTY_DIR = "/var/run/frr";
 const APPLY_TIMEOUT_MS = 30_000;
 const READ_TIMEOUT_MS = 10_000;
 const PROBE_TIMEOUT_MS = 3_000;
@@ -65,8 +66,10 @@ const STATUS: Readonly<Record<FrrErrorCode, 422 | 503 | 504>> = {
  * @throws {Deno.errors.AddrInUse} When the probes' port is taken
  */
 export async function runFrrAgent(options: FrrAgentOptions): Promise<void> {
-  if (options.startDaemons === true) await startDaemons(options.signal);
   try {
+    if (options.startDaemons === true) {
+      await startDaemons(options.vtyDir ?? DEFAULT_VTY_DIR, options.signal);
+    }
     await serveAgent(options);
   } finally {
     if (options.startDaemons === true) await stopDaemons(AbortSignal.timeout(STOP_TIMEOUT_MS));
@@ -97,7 +100,7 @@ async function serveAgent(options: FrrAgentOptions): Promise<void> {
 /** The UNIX socket's requests, one at a time: each reads or changes the one running configuration. */
 function controlApp(options: FrrAgentOptions): Hono {
   const target = targetOf(options);
-  const vtyDir = options.vtyDir ?? "/var/run/frr";
+  const vtyDir = options.vtyDir ?? DEFAULT_VTY_DIR;
   const inTurn = queue();
   const app = new Hono();
   app.post("/check", async (c) => {
@@ -159,7 +162,7 @@ function probeApp(options: FrrAgentOptions): Hono {
   const target = targetOf(options);
   const app = new Hono();
   app.get("/livez", async (c) => {
-    const dead = await deadDaemons(options.vtyDir ?? "/var/run/frr");
+    const dead = await deadDaemons(options.vtyDir ?? DEFAULT_VTY_DIR);
     return dead.length === 0 ? c.text("ok\n") : c.text(`not running: ${dead.join(", ")}\n`, 503);
   });
   app.get("/readyz", async (c) => {

@@ -3,6 +3,7 @@
 import { messageOf } from "../lib/errors.ts";
 import { diffConfig } from "./diff.ts";
 import { FrrError } from "./errors.ts";
+import { pause } from "./pause.ts";
 import type { FrrApplyResult } from "./protocol.ts";
 import { missingDaemons, outputOf, parseVrfs } from "./state.ts";
 import { checkConfig, firstRefusal, runVtysh, type VtyshReply, type VtyshTarget } from "./vtysh.ts";
@@ -77,7 +78,7 @@ async function converge(
     if (lines.length === 0) return given;
     const stuck = refusal === undefined && lines.join("\n") === previous.join("\n");
     if (stuck || round === ROUNDS) throw refusal === undefined ? notShown(lines) : refused(refusal);
-    if (round > 0) await pause(signal);
+    if (round > 0) await pause(ROUND_PAUSE_MS, signal);
     refusal = firstRefusal(await runVtysh(target, ["configure terminal", ...lines, "end"], signal));
     given.push(...lines);
     if (refusal !== undefined && !TRANSIENT.test(refusal.output)) throw refused(refusal);
@@ -109,18 +110,4 @@ async function restore(target: VtyshTarget, text: string, signal: AbortSignal): 
   } catch (cause) {
     return `the last good configuration could not be restored (${messageOf(cause)})`;
   }
-}
-
-function pause(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = () => {
-      clearTimeout(timer);
-      reject(new FrrError("FrrTimeout", "FRR did not settle in time", { cause: signal.reason }));
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", abort);
-      resolve();
-    }, ROUND_PAUSE_MS);
-    signal.addEventListener("abort", abort, { once: true });
-  });
 }

@@ -2,18 +2,30 @@
 
 import { join } from "node:path";
 import { FrrError } from "./errors.ts";
+import { pause } from "./pause.ts";
 import { REQUIRED_DAEMONS } from "./state.ts";
 
+const START_TIMEOUT_MS = 10_000;
+const START_POLL_MS = 50;
 const FRR_SCRIPTS = "/usr/lib/frr";
 
 /**
  * Starts watchfrr, which starts the daemons that `/etc/frr/daemons` names, loads `/etc/frr/frr.conf` into them and restarts them when
- * they die. Stop them with {@link stopDaemons}.
+ * they die; returns when all live. Stop them with {@link stopDaemons}.
  *
- * @throws {FrrError} `FrrUnavailable` when FRR's start script fails
+ * @param vtyDir Directory of the daemons' pid files
+ * @throws {FrrError} `FrrUnavailable` when FRR's start script fails, or a daemon does not live within ten seconds
  */
-export async function startDaemons(signal: AbortSignal): Promise<void> {
-  await runInitScript("start", signal);
+export async function startDaemons(vtyDir: string, signal: AbortSignal): Promise<void> {
+  const said = await runInitScript("start", signal);
+  // The script succeeds whatever becomes of the daemons.
+  const end = performance.now() + START_TIMEOUT_MS;
+  for (let dead = REQUIRED_DAEMONS; dead.length > 0; dead = await deadDaemons(vtyDir)) {
+    if (performance.now() > end) {
+      throw new FrrError("FrrUnavailable", `FRR did not start "${dead.join(", ")}" ("${said}")`);
+    }
+    await pause(START_POLL_MS, signal);
+  }
 }
 
 /**
@@ -73,7 +85,7 @@ async function isAlive(pid: number): Promise<boolean> {
   }
 }
 
-async function runInitScript(verb: "start" | "stop", signal: AbortSignal): Promise<void> {
+async function runInitScript(verb: "start" | "stop", signal: AbortSignal): Promise<string> {
   const { success, stderr, stdout } = await new Deno.Command(join(FRR_SCRIPTS, "frrinit.sh"), {
     args: [verb],
     stdin: "null",
@@ -81,9 +93,9 @@ async function runInitScript(verb: "start" | "stop", signal: AbortSignal): Promi
     stderr: "piped",
     signal,
   }).output();
-  if (success) return;
   const decoder = new TextDecoder();
   const said = `${decoder.decode(stdout)}${decoder.decode(stderr)}`.trim();
+  if (success) return said;
   throw new FrrError(
     "FrrUnavailable",
     `FRR's init script could not ${verb} the daemons ("${said}")`,

@@ -21,6 +21,7 @@ export interface VtyshReply {
 
 /** Printable ASCII except `?`, on which vtysh would print help instead of taking the line. */
 const SAFE_LINE = /^[\x20-\x3e\x40-\x7e]*$/;
+const FINAL_PROMPT = /\n\S+# \n?$/;
 const REFUSAL = /^(?:line \d+: )?%/m;
 const DAEMON_DOWN = /^(?:\S+ is not running|Exiting: failed to connect to any daemons\.)$/m;
 
@@ -72,7 +73,7 @@ export function firstRefusal(replies: readonly VtyshReply[]): VtyshReply | undef
  * @throws {FrrError} `FrrUnavailable` when a command is not there, because vtysh ended early
  */
 export function splitTranscript(commands: readonly string[], transcript: string): VtyshReply[] {
-  const lines = transcript.split("\n");
+  const lines = transcript.replace(FINAL_PROMPT, "").split("\n");
   let at = 0;
   const starts = commands.map((command) => {
     while (at < lines.length && !isPromptFor(command, lines[at] ?? "")) at++;
@@ -81,7 +82,7 @@ export function splitTranscript(commands: readonly string[], transcript: string)
   });
   return commands.map((command, i) => ({
     command,
-    output: lines.slice((starts[i] ?? 0) + 1, starts[i + 1] ?? lines.length - 1).join("\n")
+    output: lines.slice((starts[i] ?? 0) + 1, starts[i + 1]).join("\n")
       .trimEnd(),
   }));
 }
