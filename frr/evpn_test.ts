@@ -1,0 +1,165 @@
+import assert from "node:assert/strict";
+import { renderFrr } from "./render.ts";
+import { startTestAgent } from "./testing/agent.ts";
+import { type FrrInstance, startFrrInstance } from "./testing/frr_instance.ts";
+import {
+  addLinks,
+  addNamespace,
+  type NetnsVrf,
+  removeLinks,
+  removeNamespace,
+  untilState,
+} from "./testing/netns_vrf.ts";
+
+const NETNS = { zebraOptions: ["--vrfwnetns"] };
+const signal = () => AbortSignal.timeout(30_000);
+const address = (node: number) => `192.168.124.${node}`;
+
+function tenant(node: number, number: number): NetnsVrf {
+  return {
+    number,
+    vni: 50_000 + number,
+    local: address(node),
+    gateway: `10.150.${node}.1/26`,
+    mac: `02:00:00:0${node}:00:0${number / 100}`,
+  };
+}
+
+function configOf(node: number, tenants: readonly NetnsVrf[]): string {
+  return renderFrr({
+    asn: 65000,
+    routerId: address(node),
+    neighbors: [{ address: address(3 - node), remoteAs: "internal" }],
+    vrfs: tenants.map(({ number, vni }) => ({
+      name: `vrf-${number}`,
+      l3vni: vni,
+      rd: `${address(node)}:${number}`,
+      routerId: address(node),
+      routeTargets: { import: [`65000:${number}`], export: [`65000:${number}`] },
+      prefix: "10.150.0.0/16",
+    })),
+  });
+}
+
+async function connect(a: FrrInstance, b: FrrInstance): Promise<void> {
+  const link = [
+    "link",
+    "add",
+    "underlay",
+    "netns",
+    `${a.pid}`,
+    "type",
+    "veth",
+    "peer",
+    "name",
+    "underlay",
+    "netns",
+    `${b.pid}`,
+  ];
+  const { success } = await new Deno.Command("ip", { args: link }).output();
+  assert(success);
+  for (const [frr, node] of [[a, 1], [b, 2]] as const) {
+    await frr.run("ip", "address", "add", `${address(node)}/24`, "dev", "underlay");
+    await frr.run("ip", "link", "set", "underlay", "up");
+  }
+}
+
+Deno.test("two nodes exchange the routes of tenants with the same prefix, and forget them in order", async () => {
+  await using frr1 = await startFrrInstance(NETNS);
+  await using frr2 = await startFrrInstance(NETNS);
+  await using agent1 = await startTestAgent(frr1);
+  await using agent2 = await startTestAgent(frr2);
+  await connect(frr1, frr2);
+  const nodes = [
+    { node: 1, frr: frr1, client: agent1.client, tenants: [tenant(1, 200), tenant(1, 300)] },
+    { node: 2, frr: frr2, client: agent2.client, tenants: [tenant(2, 200), tenant(2, 300)] },
+  ];
+  const t0 = performance.now();
+  const mark = (what: string) => console.error(`${Math.round(performance.now() - t0)} ms ${what}`);
+
+  for (let cycle = 0; cycle < 3; cycle++) {
+    mark(`cycle ${cycle}`);
+    for (const { frr, tenants } of nodes) {
+      for (const vrf of tenants) await addNamespace(frr, vrf);
+    }
+    for (const { node, client, tenants } of nodes) {
+      await untilState(
+        client,
+        "active VRFs",
+        (state) =>
+          tenants.every((vrf) =>
+            state.vrfs.some(({ name, state }) => name === `vrf-${vrf.number}` && state === "active")
+          ),
+      );
+      mark(`active ${node}`);
+      await client.apply(configOf(node, tenants), signal());
+      mark(`applied ${node}`);
+    }
+    for (const { frr, tenants } of nodes) {
+      for (const vrf of tenants) await addLinks(frr, vrf);
+    }
+    mark("links");
+    for (const { node, client, tenants } of nodes) {
+      const state = await untilState(
+        client,
+        "L3VNIs up and peers established",
+        (state) =>
+          state.vnis.length === tenants.length && state.vnis.every((vni) => vni.state === "Up") &&
+          state.peers.every((peer) => peer.established && peer.prefixesReceived === 2),
+      );
+      mark(`up ${node}`);
+      assert.deepEqual(
+        state.vnis,
+        tenants.map((vrf) => ({
+          vrf: `vrf-${vrf.number}`,
+          vni: vrf.vni,
+          state: "Up",
+          svi: `l3br-${vrf.number}`,
+          vxlan: `l3vx-${vrf.vni}`,
+          routerMac: vrf.mac,
+        })),
+      );
+    }
+    for (const { node, frr, client } of nodes) {
+      for (const number of [200, 300]) {
+        const { routes } = await client.routes(`vrf-${number}`, signal());
+        const imported = routes.filter((route) => route.protocol === "bgp");
+        assert.deepEqual(imported, [{
+          prefix: `10.150.${3 - node}.0/26`,
+          protocol: "bgp",
+          selected: true,
+          nexthops: [`${address(3 - node)} l3br-${number}`],
+        }]);
+        const kernel = await frr.run("ip", "-n", `vrf-${number}`, "route", "show", "proto", "bgp");
+        assert.match(
+          kernel,
+          new RegExp(
+            `^10\\.150\\.${3 - node}\\.0/26 .*via ${address(3 - node)} dev l3br-${number} .*onlink`,
+          ),
+        );
+      }
+    }
+    for (const { node, frr, client, tenants } of nodes) {
+      await client.apply(configOf(node, []), signal());
+      mark(`unconfigured ${node}`);
+      for (const vrf of tenants) await removeLinks(frr, vrf);
+      await untilState(
+        client,
+        "VRFs with nothing but lo",
+        (state) => state.vrfs.every((vrf) => vrf.interfaces.join() === "lo"),
+      );
+      for (const vrf of tenants) await removeNamespace(frr, vrf);
+      await untilState(
+        client,
+        "inactive VRFs",
+        (state) => state.vrfs.every((vrf) => vrf.state === "inactive"),
+      );
+      mark(`inactive ${node}`);
+      const last = await client.apply(configOf(node, []), signal());
+      assert.deepEqual(last.lines.filter((line) => !/^no vrf vrf-[23]00$/.test(line)), []);
+      const state = await client.state(signal());
+      assert.deepEqual(state.vrfs, []);
+      mark(`forgotten ${node}`);
+    }
+  }
+});
