@@ -9,7 +9,7 @@ import {
   writeState,
 } from "./directory.ts";
 import { type Holder, holderOf, startHolder } from "./holder.ts";
-import { startApi, startNode } from "./machines.ts";
+import { startApi, startNode, startResponder } from "./machines.ts";
 import { execute } from "./process.ts";
 import { type LabNode, labNodes, outsideName, underlay } from "./topology.ts";
 
@@ -70,6 +70,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     );
     options.signal.throwIfAborted();
     const lab = labOf(options.name, options.backend, holders, options.nodes);
+    startResponder(lab, lab.outside, [{ path: "-", name: outsideName }], "responder");
     options.progress("API server");
     await startApi(lab, options.dist, options.signal);
     options.progress("FRR and daemon on each node");

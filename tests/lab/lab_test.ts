@@ -192,7 +192,7 @@ labTest("FRR that was killed with its agent gets its whole configuration back", 
     "-c",
     "pkill -KILL -f 'pyroute2-cni.* frr-agent'; pkill -KILL watchfrr; pkill -KILL zebra; pkill -KILL bgpd; pkill -KILL staticd; true",
   ]);
-  await node.holder.run(["sh", "-c", "rm -rf /run/frr/* /etc/frr/*"]);
+  await node.holder.run(["sh", "-c", "rm -rf /run/frr/* /etc/frr/frr.conf"]);
   startAgent(lab, node, dist);
   await awaitRoutes(lab, pods, signal);
   await untilMatrixHolds();

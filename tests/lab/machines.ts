@@ -1,12 +1,13 @@
 /** What runs on the lab's machines: the API server on one, FRR with its agent and the daemon on each node. */
 import type { Lab, RunningNode } from "./lab.ts";
+import { repository } from "./options.ts";
 import { until } from "./process.ts";
-import { answerPort, outsideName, underlay } from "./topology.ts";
+import { answerPort, underlay } from "./topology.ts";
 
 /** Seconds for a part to come up; a guest without acceleration needs most of it. */
 const patience = 120;
 
-/** Starts the API server and the outside host's responder; resolves when the API answers. */
+/** Starts the API server; resolves when it answers. */
 export async function startApi(lab: Lab, dist: string, signal: AbortSignal): Promise<void> {
   lab.api.start([
     `${dist}/pyroute2-cni`,
@@ -14,7 +15,6 @@ export async function startApi(lab: Lab, dist: string, signal: AbortSignal): Pro
     ...["--data-dir", `${lab.directory}/api`, "--host", underlay.api, "--port", "6443"],
     ...["--kubeconfig", kubeconfig(lab)],
   ], { log: `${lab.directory}/api.log` });
-  startResponder(lab, lab.outside, [{ path: "-", name: outsideName }], "responder");
   await until(
     "the API server",
     patience,
@@ -44,6 +44,9 @@ export async function startNode(
   signal: AbortSignal,
 ): Promise<void> {
   await node.holder.run(["sh", "-ec", privateDirectories]);
+  await node.holder.run(["sh", "-ec", "cat > /etc/frr/daemons"], {
+    stdin: await frrDaemons(lab.backend),
+  });
   startAgent(lab, node, dist);
   await startDaemon(lab, node, dist, signal);
 }
@@ -52,7 +55,7 @@ export async function startNode(
 export function startAgent(lab: Lab, node: RunningNode, dist: string): void {
   node.holder.start([
     `${dist}/pyroute2-cni`,
-    ...["frr-agent", "--start-daemons", "--vrf-backend", lab.backend],
+    ...["frr-agent", "--start-daemons"],
   ], { log: `${lab.directory}/${node.name}-frr-agent.log` });
 }
 
@@ -135,8 +138,17 @@ chown frr:frr /run/frr
 mount -t tmpfs tmpfs /var/tmp
 chmod 1777 /var/tmp
 mount -t tmpfs tmpfs /etc/frr
-chown frr:frr /etc/frr
+cp ${repository}/frr/vtysh.conf /etc/frr/vtysh.conf
+chown -R frr:frr /etc/frr
 `;
+
+/** The project's own choice of daemons, and where VRFs are namespaces zebra told so. */
+async function frrDaemons(backend: "device" | "netns"): Promise<string> {
+  const text = await Deno.readTextFile(`${repository}/frr/daemons`);
+  return backend === "netns"
+    ? text.replace('zebra_options="', 'zebra_options="--vrfwnetns ')
+    : text;
+}
 
 function serverIni(lab: Lab, node: RunningNode): string {
   return `[node]
