@@ -1,0 +1,103 @@
+/** Bodies of requests, decoded. */
+import { parse as parseYaml } from "yaml";
+import { z } from "zod";
+import { messageOf } from "../../lib/errors.ts";
+import { badRequest, unsupportedMediaType } from "./api_error.ts";
+import { isJsonObject, type JsonObject, type JsonValue, parseJson } from "./json.ts";
+import type { QueryReader } from "./collection.ts";
+import type { DeleteOptions } from "./service.ts";
+
+/** Largest body, in bytes, as a kube-apiserver takes it. */
+export const maxBodyBytes = 3 * 1024 * 1024;
+
+/** Media types of objects. */
+const objectTypes: readonly string[] = ["application/json", "application/yaml"];
+
+/** The media type of a header, without parameters. */
+export function mediaType(header: string | undefined): string {
+  return (header ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+}
+
+/**
+ * Decodes a body.
+ *
+ * @throws {ApiError} 400 when it cannot be parsed
+ */
+export async function readBody(request: Request, type: string): Promise<JsonValue> {
+  const text = await request.text();
+  try {
+    // YAML's merge keys and custom tags stay off: the result is plain JSON.
+    return type.includes("yaml")
+      ? toJson(parseYaml(text, { maxAliasCount: 100 }))
+      : parseJson(text);
+  } catch (error) {
+    throw badRequest(`the body of the request cannot be parsed: ${messageOf(error)}`);
+  }
+}
+
+function toJson(value: unknown): JsonValue {
+  return value === undefined ? null : parseJson(JSON.stringify(value));
+}
+
+/**
+ * Decodes a body that is an object of the API.
+ *
+ * @throws {ApiError} 400 when it is no object, 415 for another media type
+ */
+export async function readObject(request: Request): Promise<JsonObject> {
+  const type = mediaType(request.headers.get("content-type") ?? "application/json");
+  if (!objectTypes.includes(type)) throw unsupportedMediaType(objectTypes);
+  const body = await readBody(request, type);
+  if (!isJsonObject(body)) throw badRequest("Expected the body of the request to be an object");
+  return body;
+}
+
+const deleteOptions = z.object({
+  preconditions: z.object({
+    uid: z.string().nullish(),
+    resourceVersion: z.string().nullish(),
+  }).nullish(),
+  dryRun: z.array(z.string()).nullish(),
+  propagationPolicy: z.enum(["Orphan", "Background", "Foreground"]).nullish(),
+});
+
+/**
+ * Decodes the options of a deletion, from the body if there is one, and from the query. Policies are accepted and have no
+ * effect: no object of this API owns another.
+ *
+ * @throws {ApiError} 400 when they cannot be understood
+ */
+export async function readDeleteOptions(
+  request: Request,
+  query: QueryReader,
+): Promise<DeleteOptions> {
+  const type = mediaType(request.headers.get("content-type") ?? undefined);
+  const hasBody = request.body !== null && (type === "" || objectTypes.includes(type));
+  const body = hasBody ? await readOptionalBody(request, type) : {};
+  const parsed = deleteOptions.safeParse(body);
+  if (!parsed.success) {
+    throw badRequest(`the options of the deletion are invalid: ${messageOf(parsed.error)}`);
+  }
+  const { preconditions, dryRun } = parsed.data;
+  return {
+    dryRun: isDryRun(dryRun?.[0] ?? query("dryRun")),
+    uid: preconditions?.uid ?? undefined,
+    resourceVersion: preconditions?.resourceVersion ?? undefined,
+  };
+}
+
+async function readOptionalBody(request: Request, type: string): Promise<JsonValue> {
+  const text = await request.clone().text();
+  return text.trim() === "" ? {} : await readBody(request, type);
+}
+
+/**
+ * Parses `dryRun`.
+ *
+ * @throws {ApiError} 400 for another value than `All`
+ */
+export function isDryRun(text: string | undefined): boolean {
+  if (text === undefined || text === "") return false;
+  if (text === "All") return true;
+  throw badRequest(`Expected dryRun to be "All", found ${JSON.stringify(text)}`);
+}
