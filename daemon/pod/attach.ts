@@ -3,10 +3,9 @@ import { NetlinkError } from "../../lib/netlink/errors.ts";
 import { addAddress } from "../../lib/netlink/rtnl/address.ts";
 import { createLink, getLink, setLink } from "../../lib/netlink/rtnl/link.ts";
 import { addRoute } from "../../lib/netlink/rtnl/route.ts";
-import { encodeGratuitousArp } from "../../lib/net/arp.ts";
 import { macFromSeed } from "../../lib/net/mac.ts";
 import { inNetns } from "../../lib/sys/netns.ts";
-import { openPacketSocket, sendFrame } from "../../lib/sys/packet_socket.ts";
+import { writeSysctl } from "../../lib/sys/sysctl.ts";
 import type { AttachmentPoint } from "../kernel/port.ts";
 import { detachPod } from "./detach.ts";
 import { type AttachedInterface, type NetnsFd, PodError, type PodInterfaceSpec } from "./port.ts";
@@ -45,7 +44,7 @@ export async function attachPod(
   try {
     const index = configure(pod, spec);
     await carrier(point, spec.hostIfname);
-    announce(netns, index, mac, spec.address);
+    announce(pod, netns, { ifname: spec.ifname, index, mac });
   } catch (thrown) {
     await detachPod(point.connection, spec.hostIfname);
     throw thrown;
@@ -125,8 +124,17 @@ async function carrier(point: AttachmentPoint, hostIfname: string): Promise<void
   }
 }
 
-/** Neighbours that knew the address from an earlier pod learn the new MAC at once. */
-function announce(netns: NetnsFd, index: number, mac: string, address: string): void {
-  using socket = inNetns(netns, openPacketSocket);
-  sendFrame(socket, index, encodeGratuitousArp(mac, address));
+/**
+ * Has the kernel send a gratuitous ARP, so that neighbours that knew the address from an earlier pod learn the new MAC at once.
+ *
+ * With `arp_notify` it does so whenever the MAC is set, also to what it is (net/ipv4/devinet.c, NETDEV_CHANGEADDR). A packet
+ * socket would do as well, but closing one holds the thread up for 10 ms (packet_release waits for RCU).
+ */
+function announce(
+  pod: NetlinkConnection,
+  netns: NetnsFd,
+  link: { readonly ifname: string; readonly index: number; readonly mac: string },
+): void {
+  inNetns(netns, () => writeSysctl(["net", "ipv4", "conf", link.ifname, "arp_notify"], 1));
+  setLink(pod, link.index, { address: link.mac });
 }
