@@ -14,9 +14,9 @@ export class FrrBehindError extends CodedError {
   }
 }
 
-/** How often FRR is asked while something is awaited, in milliseconds, and for how long. */
+/** How often FRR is asked while something is awaited, in milliseconds, and for how long: a machine without acceleration needs it. */
 const pollMs = 150;
-const patienceMs = 10_000;
+const patienceMs = 30_000;
 /** A restart of FRR is noticed no later than this, in milliseconds. */
 const freshMs = 10_000;
 
