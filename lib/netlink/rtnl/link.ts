@@ -158,7 +158,7 @@ export function setLink(c: NetlinkConnection, index: number, changes: LinkChange
   const { up, mtu, master, address, name, netnsFd, group, alias, addrGenMode, protoDown } = changes;
   c.request({
     operation: `to change the link "${index}"`,
-    type: RTM.SETLINK,
+    type: RTM.NEWLINK,
     codec: linkPayload,
     value: {
       header: linkHeaderOf({ index, ...upFlags(up) }),

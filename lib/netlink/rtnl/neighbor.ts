@@ -301,7 +301,8 @@ function neighborMessage(neighbor: Neighbor): NeighborMessage {
 }
 
 function fdbMessage(entry: FdbEntry): NeighborMessage {
-  const { index, mac, dst, vlan, vni, port, state = NUD.PERMANENT, flags = NTF.SELF } = entry;
+  const { index, mac, dst, vlan, vni, port, state = NUD.PERMANENT | NUD.NOARP, flags = NTF.SELF } =
+    entry;
   return {
     header: headerOf({ family: AF.BRIDGE, index, state, flags }),
     attributes: { mac, dst, vlan, port, vni },

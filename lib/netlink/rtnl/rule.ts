@@ -141,11 +141,15 @@ export function addRule(c: NetlinkConnection, rule: Rule): void {
  * @throws {AddressError} If an address is none
  */
 export function deleteRule(c: NetlinkConnection, rule: Rule): void {
+  const { header, attributes } = ruleMessage(rule);
   c.request({
     operation: `to delete the rule ${describe(rule)}`,
     type: RTM.DELRULE,
     codec: rulePayload,
-    value: ruleMessage(rule),
+    value: {
+      header: { ...header, action: ACTION_NUMBERS[rule.action ?? "unspec"] },
+      attributes,
+    },
   });
 }
 
