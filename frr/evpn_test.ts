@@ -74,11 +74,8 @@ Deno.test("two nodes exchange the routes of tenants with the same prefix, and fo
     { node: 1, frr: frr1, client: agent1.client, tenants: [tenant(1, 200), tenant(1, 300)] },
     { node: 2, frr: frr2, client: agent2.client, tenants: [tenant(2, 200), tenant(2, 300)] },
   ];
-  const t0 = performance.now();
-  const mark = (what: string) => console.error(`${Math.round(performance.now() - t0)} ms ${what}`);
 
   for (let cycle = 0; cycle < 3; cycle++) {
-    mark(`cycle ${cycle}`);
     for (const { frr, tenants } of nodes) {
       for (const vrf of tenants) await addNamespace(frr, vrf);
     }
@@ -91,15 +88,12 @@ Deno.test("two nodes exchange the routes of tenants with the same prefix, and fo
             state.vrfs.some(({ name, state }) => name === `vrf-${vrf.number}` && state === "active")
           ),
       );
-      mark(`active ${node}`);
       await client.apply(configOf(node, tenants), signal());
-      mark(`applied ${node}`);
     }
     for (const { frr, tenants } of nodes) {
       for (const vrf of tenants) await addLinks(frr, vrf);
     }
-    mark("links");
-    for (const { node, client, tenants } of nodes) {
+    for (const { client, tenants } of nodes) {
       const state = await untilState(
         client,
         "L3VNIs up and peers established",
@@ -107,7 +101,6 @@ Deno.test("two nodes exchange the routes of tenants with the same prefix, and fo
           state.vnis.length === tenants.length && state.vnis.every((vni) => vni.state === "Up") &&
           state.peers.every((peer) => peer.established && peer.prefixesReceived === 2),
       );
-      mark(`up ${node}`);
       assert.deepEqual(
         state.vnis,
         tenants.map((vrf) => ({
@@ -141,7 +134,6 @@ Deno.test("two nodes exchange the routes of tenants with the same prefix, and fo
     }
     for (const { node, frr, client, tenants } of nodes) {
       await client.apply(configOf(node, []), signal());
-      mark(`unconfigured ${node}`);
       for (const vrf of tenants) await removeLinks(frr, vrf);
       await untilState(
         client,
@@ -154,12 +146,57 @@ Deno.test("two nodes exchange the routes of tenants with the same prefix, and fo
         "inactive VRFs",
         (state) => state.vrfs.every((vrf) => vrf.state === "inactive"),
       );
-      mark(`inactive ${node}`);
       const last = await client.apply(configOf(node, []), signal());
       assert.deepEqual(last.lines.filter((line) => !/^no vrf vrf-[23]00$/.test(line)), []);
       const state = await client.state(signal());
       assert.deepEqual(state.vrfs, []);
-      mark(`forgotten ${node}`);
     }
+  }
+});
+
+Deno.test("a VXLAN device that zebra met before the configuration is mended by bouncing it", async () => {
+  await using frr = await startFrrInstance(NETNS);
+  await using agent = await startTestAgent(frr);
+  const vrf = tenant(1, 200);
+  await agent.client.apply(configOf(1, []), signal());
+  await addNamespace(frr, vrf);
+  await addLinks(frr, vrf);
+  await untilState(
+    agent.client,
+    "all links",
+    (state) => state.vrfs.some(({ interfaces }) => interfaces.length === 3),
+  );
+  await agent.client.apply(configOf(1, [vrf]), signal());
+  const [wrong] = (await agent.client.state(signal())).vnis;
+  assert.equal(wrong?.state, "Down");
+  for (const change of ["down", "up", "protodown off"]) {
+    await frr.run("ip", "-n", "vrf-200", "link", "set", "l3vx-50200", ...change.split(" "));
+  }
+  const mended = await untilState(
+    agent.client,
+    "VNI up",
+    (state) => state.vnis.some((vni) => vni.state === "Up"),
+  );
+  assert.equal(mended.vnis[0]?.svi, "l3br-200");
+});
+
+Deno.test("a VRF whose namespace is deleted by hand comes back without a new configuration", async () => {
+  await using frr = await startFrrInstance(NETNS);
+  await using agent = await startTestAgent(frr);
+  const vrf = tenant(1, 200);
+  const active = (wanted: string) =>
+    untilState(agent.client, wanted, (state) => state.vrfs.some(({ state }) => state === wanted));
+  for (let cycle = 0; cycle < 2; cycle++) {
+    await addNamespace(frr, vrf);
+    await active("active");
+    assert.equal((await agent.client.apply(configOf(1, [vrf]), signal())).changed, cycle === 0);
+    await addLinks(frr, vrf);
+    await untilState(
+      agent.client,
+      "VNI up",
+      (state) => state.vnis.some((vni) => vni.state === "Up"),
+    );
+    await removeNamespace(frr, vrf);
+    await active("inactive");
   }
 });

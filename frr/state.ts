@@ -88,8 +88,9 @@ export function parseVrfs(showVrf: string, showInterfaces: string): FrrVrfState[
   })).toSorted((a, b) => compareText(a.name, b.name));
 }
 
-/** FRR writes the word `None` for what it does not know yet. */
-const known = z.string().optional().transform((value) => value === "None" ? undefined : value);
+/** FRR writes the word `None`, or nothing, for what it does not know. */
+const known = z.string().optional()
+  .transform((value) => value === "None" || value === "" ? undefined : value);
 
 const vrfVnis = z.object({
   vrfs: z.array(z.object({
@@ -111,7 +112,8 @@ export function parseVnis(json: string): FrrVniState[] {
     state: entry.state === "Up" ? "Up" as const : "Down" as const,
     svi: entry.sviIntf,
     vxlan: entry.vxlanIntf,
-    routerMac: entry.routerMac,
+    // Once the bridge is gone FRR prints what happens to be in its memory.
+    routerMac: entry.sviIntf === undefined ? undefined : entry.routerMac,
   })).toSorted((a, b) => compareText(a.vrf, b.vrf));
 }
 

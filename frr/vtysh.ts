@@ -151,9 +151,10 @@ function requireSafeLine(line: string): void {
 }
 
 function unavailable(reason: string, cause?: unknown): FrrError {
+  const reasons = [...new Set(reason.trim().split("\n"))].join("; ");
   return new FrrError(
     "FrrUnavailable",
-    `FRR does not answer (${reason.trim()}), check that it runs`,
+    `FRR does not answer (${reasons}), check that it runs`,
     { cause },
   );
 }
