@@ -5,6 +5,17 @@ import { KernelError } from "./errors.ts";
 /** The text in IFLA_IFALIAS by which links of this project are recognised. */
 export const ownerAlias = "pyroute2-cni";
 
+/** The alias of a VXLAN device. It names the VRF too: without its bridge, nothing else would tell whose it is. */
+export function vxlanAlias(vrf: string): string {
+  return `${ownerAlias} ${vrf}`;
+}
+
+/** The VRF number in an alias made by {@linkcode vxlanAlias}; undefined for any other. */
+export function vrfOfVxlanAlias(alias: string | undefined): number | undefined {
+  const prefix = `${ownerAlias} `;
+  return alias?.startsWith(prefix) === true ? vrfOfName(alias.slice(prefix.length)) : undefined;
+}
+
 /** Longest interface name in bytes: IFNAMSIZ (include/uapi/linux/if.h) less the closing NUL. */
 const longestInterfaceName = 15;
 

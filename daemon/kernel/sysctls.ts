@@ -56,6 +56,12 @@ export function linkSysctls(ifname: string): readonly SysctlWish[] {
   ];
 }
 
+/** What a bridge needs besides, so that deleting one gateway address takes no other of the same subnet with it. */
+export function bridgeSysctls(bridge: string): readonly SysctlWish[] {
+  const promote = { key: ipv4("conf", bridge, "promote_secondaries"), value: "1" };
+  return [...linkSysctls(bridge), promote];
+}
+
 /** Runs a synchronous function in the namespace; without one, where the caller is. */
 export function inside<T>(netns: NetnsHandle | undefined, fn: () => T): T {
   return netns === undefined ? fn() : inNetns(netns, fn);

@@ -1,0 +1,157 @@
+/**
+ * VRFs as links of kind vrf, all in the host's network namespace.
+ *
+ * A VRF's table holds no default route: what is not in it is looked up by the RPDB's next rules, which lead to the service VRFs and
+ * out of the node.
+ *
+ * @module
+ */
+import type { NetlinkConnection } from "../../lib/netlink/connection.ts";
+import { createLink, deleteLink, getLink, setLink } from "../../lib/netlink/rtnl/link.ts";
+import type { Route } from "../../lib/netlink/rtnl/route.ts";
+import { RT_TABLE } from "../../lib/netlink/rtnl/types.ts";
+import { formatPrefix, networkOf, parsePrefix } from "../../lib/net/prefix.ts";
+import { findAttachmentPoint, vrfNotReady } from "./attachment_point.ts";
+import { type KernelOptions, openHost } from "./host.ts";
+import { deleteLinkIfThere } from "./link_changes.ts";
+import { ownerAlias, vrfName, vrfOfBridge, vrfOfName, vrfOfVxlanAlias } from "./names.ts";
+import { ensureOverlayLinks, removeOverlayLinks } from "./overlay.ts";
+import { overlaysIn } from "./overlay_observe.ts";
+import type { OverlayHome } from "./overlay_match.ts";
+import { expectKind, isOfKind, isOurs } from "./ownership.ts";
+import type { GatewayAddress, Kernel, ObservedVrf, VrfSpec } from "./port.ts";
+import {
+  applyRoutes,
+  deleteRoutes,
+  diffRoutes,
+  listOwnRoutes,
+  unreachablePrefix,
+} from "./routes.ts";
+import { listOwnRules, syncOwnRules } from "./rule_sync.ts";
+import { type Snapshot, takeSnapshot } from "./snapshot.ts";
+import { deviceSysctls, ensureSysctls, inside, unmetSysctls } from "./sysctls.ts";
+import { findUnderlay } from "./underlay.ts";
+
+/** No link has this index: where a VRF's link is missing, its bridges cannot belong to it. */
+const noLink = -1;
+
+/**
+ * Opens the adapter that keeps VRFs as links.
+ *
+ * @throws {SysError} If the host's namespace cannot be entered
+ */
+export function openDeviceKernel(options: KernelOptions): Kernel {
+  const host = openHost(options);
+  const { connection } = host;
+  return {
+    backend: "device",
+    underlay: (hint) => findUnderlay(connection, hint),
+    observe() {
+      const snapshot = takeSnapshot(connection);
+      const routes = listOwnRoutes(connection);
+      const sysctlsHold = inside(host.netns, () => unmetSysctls(deviceSysctls)).length === 0;
+      const vrfs = [...numbersOf(snapshot)].sort((a, b) => a - b)
+        .map((vrf) => observeVrf(vrf, snapshot, routes, sysctlsHold));
+      return {
+        vrfs: new Map(vrfs.map((vrf) => [vrf.vrf, vrf])),
+        rules: listOwnRules(connection),
+      };
+    },
+    ensureVrf(spec) {
+      ensureVrfLink(connection, spec);
+      // After the link: the vrf module brings sysctls of its own.
+      inside(host.netns, () => ensureSysctls(deviceSysctls));
+      const found = inTable(listOwnRoutes(connection), spec.table);
+      applyRoutes(connection, diffRoutes([unreachablePrefix(spec.prefix, spec.table)], found));
+    },
+    ensureOverlay(spec, overlay) {
+      const master = expectKind(getLink(connection, { name: spec.name }), "vrf")?.index;
+      if (master === undefined) throw vrfNotReady(spec.name, "link");
+      const place = { connection, underlay: connection, netns: host.netns };
+      ensureOverlayLinks({ ...place, master, foreignSocket: false }, spec.name, overlay);
+    },
+    removeOverlay: (_vrfName, overlay) => removeOverlayLinks(connection, overlay),
+    detachVrf(vrf) {
+      deleteRoutes(connection, inTable(listOwnRoutes(connection), vrf.table));
+      return Promise.resolve();
+    },
+    async removeVrf(vrf) {
+      const link = getLink(connection, { name: vrf.name });
+      if (link === undefined || !isOfKind(link, "vrf") || !isOurs(link)) return;
+      await deleteLinkIfThere(connection, { index: link.index });
+    },
+    syncRules: (rules) => syncOwnRules(connection, rules),
+    ingressInterfaces: ({ overlays }) => overlays.map((overlay) => overlay.bridge),
+    attachmentPoint: (vrf) => findAttachmentPoint(connection, vrf),
+    [Symbol.dispose]: () => connection[Symbol.dispose](),
+  };
+}
+
+/** Numbers of all VRFs of which anything of ours is left. */
+function numbersOf(snapshot: Snapshot): Set<number> {
+  const numbers = new Set<number>();
+  for (const link of snapshot.links.values()) {
+    if (!isOurs(link)) continue;
+    const vrf = isOfKind(link, "vrf")
+      ? vrfOfName(link.name)
+      : vrfOfBridge(link.name) ?? vrfOfVxlanAlias(link.alias);
+    if (vrf !== undefined) numbers.add(vrf);
+  }
+  return numbers;
+}
+
+function observeVrf(
+  vrf: number,
+  snapshot: Snapshot,
+  routes: readonly Route[],
+  sysctlsHold: boolean,
+): ObservedVrf {
+  const name = vrfName(vrf);
+  const found = snapshot.links.get(name);
+  const link = isOfKind(found, "vrf") ? found : undefined;
+  const table = link?.kind.table ?? 0;
+  const home: OverlayHome = { master: link?.index ?? noLink, foreignSocket: false };
+  const overlays = overlaysIn(snapshot, vrf, home);
+  const gateways = overlays.flatMap((overlay) => overlay.gateways);
+  return {
+    vrf,
+    name,
+    table,
+    overlays,
+    blocks: [...new Set(gateways.map(subnetOf))],
+    matches: (spec) => {
+      if (link === undefined || !link.up || !isOurs(link) || !sysctlsHold) return false;
+      const wanted = [unreachablePrefix(spec.prefix, spec.table)];
+      const { missing, surplus } = diffRoutes(wanted, inTable(routes, table));
+      return spec.name === name && spec.table === table && missing.length === 0 &&
+        surplus.length === 0;
+    },
+  };
+}
+
+/** A VRF's table cannot be changed: with another one, the link is made anew, and its bridges follow later. */
+function ensureVrfLink(connection: NetlinkConnection, spec: VrfSpec): void {
+  const found = expectKind(getLink(connection, { name: spec.name }), "vrf");
+  if (found !== undefined && found.kind.table === spec.table) {
+    if (!found.up || !isOurs(found)) {
+      setLink(connection, found.index, { up: true, alias: ownerAlias });
+    }
+    return;
+  }
+  if (found !== undefined) {
+    deleteRoutes(connection, inTable(listOwnRoutes(connection), found.kind.table));
+    deleteLink(connection, { index: found.index });
+  }
+  const kind = { type: "vrf", table: spec.table } as const;
+  createLink(connection, { name: spec.name, kind, alias: ownerAlias, up: true });
+}
+
+/** Our routes in a VRF's table. The main table is nobody's VRF. */
+function inTable(routes: readonly Route[], table: number): Route[] {
+  if (table === 0 || table === RT_TABLE.MAIN) return [];
+  return routes.filter((route) => route.table === table);
+}
+
+function subnetOf({ address, prefixLength }: GatewayAddress): string {
+  return formatPrefix(networkOf(parsePrefix(`${address}/${prefixLength}`)));
+}

@@ -1,0 +1,258 @@
+/**
+ * VRFs as network namespaces, for kernels without links of kind vrf. FRR finds them in `/run/netns` by its option `--vrfwnetns`.
+ *
+ * Bridge and VXLAN device live in the VRF's namespace, the VXLAN device's socket in the host's. The host leg joins the two: through
+ * it the VRF's default route leads out, and the host's table for the VRF leads to the pods.
+ *
+ * @module
+ */
+import { formatPrefix, parsePrefix } from "../../lib/net/prefix.ts";
+import { setLink } from "../../lib/netlink/rtnl/link.ts";
+import type { Route } from "../../lib/netlink/rtnl/route.ts";
+import { RT_TABLE } from "../../lib/netlink/rtnl/types.ts";
+import { findAttachmentPoint, vrfNotReady } from "./attachment_point.ts";
+import { type Host, type KernelOptions, openHost } from "./host.ts";
+import { ensureHostLeg, findHostLeg, type HostLeg } from "./host_leg.ts";
+import { deleteLinkIfThere } from "./link_changes.ts";
+import { hostLegName, ownerAlias, vrfName, vrfOfHostLeg, vrfOfName } from "./names.ts";
+import { ensureOverlayLinks, removeOverlayLinks } from "./overlay.ts";
+import type { OverlayHome } from "./overlay_match.ts";
+import { overlaysIn } from "./overlay_observe.ts";
+import { isOfKind, isOurs } from "./ownership.ts";
+import type { Kernel, ObservedVrf, Underlay, VrfSpec } from "./port.ts";
+import {
+  applyRoutes,
+  deleteRoutes,
+  diffRoutes,
+  highestMetric,
+  listOwnRoutes,
+  type OwnRoute,
+  unreachablePrefix,
+} from "./routes.ts";
+import { listOwnRules, syncOwnRules } from "./rule_sync.ts";
+import { type Snapshot, takeSnapshot } from "./snapshot.ts";
+import {
+  ensureSysctls,
+  hostSysctls,
+  inside,
+  linkSysctls,
+  unmetSysctls,
+  vrfNetnsSysctls,
+} from "./sysctls.ts";
+import { findUnderlay } from "./underlay.ts";
+import { type VrfSpace, VrfSpaces } from "./vrf_spaces.ts";
+
+/** The namespace is the VRF: a bridge in it belongs to no link. */
+const home: OverlayHome = { master: 0, foreignSocket: true };
+
+/** What the host's namespace holds, read once for all VRFs. */
+interface Outside {
+  readonly snapshot: Snapshot;
+  readonly routes: readonly Route[];
+  readonly sysctlsHold: boolean;
+}
+
+/** What a VRF's namespace holds. */
+interface Inside {
+  readonly snapshot: Snapshot;
+  readonly routes: readonly Route[];
+  readonly sysctlsHold: boolean;
+}
+
+/**
+ * Opens the adapter that keeps VRFs as network namespaces.
+ *
+ * @throws {SysError} If the host's namespace cannot be entered
+ */
+export function openNetnsKernel(options: KernelOptions): Kernel {
+  const host = openHost(options);
+  const { connection } = host;
+  const spaces = new VrfSpaces(host);
+  const spaceOf = (name: string): VrfSpace => {
+    const space = spaces.open(name);
+    if (space === undefined) throw vrfNotReady(name, "network namespace");
+    return space;
+  };
+  return {
+    backend: "netns",
+    underlay: (hint) => findUnderlay(connection, hint),
+    observe() {
+      const outside = readOutside(host);
+      const vrfs = observeAll(spaces, outside).sort((a, b) => a.vrf - b.vrf);
+      return {
+        vrfs: new Map(vrfs.map((vrf) => [vrf.vrf, vrf])),
+        rules: listOwnRules(connection),
+      };
+    },
+    ensureVrf(spec, underlay) {
+      inside(host.netns, () => ensureSysctls(hostSysctls));
+      const space = spaces.ensure(spec.name);
+      claim(space);
+      inside(space.netns, () => ensureSysctls(vrfNetnsSysctls));
+      const leg = ensureHostLeg(host, space, spec.vrf, underlay.mtu);
+      applyRoutes(
+        space.connection,
+        diffRoutes(innerRoutes(spec, leg), listOwnRoutes(space.connection)),
+      );
+      const found = ofVrf(listOwnRoutes(connection), spec.table, leg.hostIndex);
+      applyRoutes(connection, diffRoutes(outerRoutes(spec, leg), found));
+    },
+    ensureOverlay(spec, overlay) {
+      const { connection: inner, netns } = spaceOf(spec.name);
+      const place = { ...home, connection: inner, netns, underlay: connection };
+      ensureOverlayLinks({ ...place, targetFd: netns.fd }, spec.name, overlay);
+    },
+    async removeOverlay(name, overlay) {
+      const space = spaces.open(name);
+      if (space !== undefined) await removeOverlayLinks(space.connection, overlay);
+    },
+    async detachVrf(vrf) {
+      const leg = takeSnapshot(connection).links.get(hostLegName(vrf.vrf));
+      const own = listOwnRoutes(connection);
+      deleteRoutes(connection, ofVrf(own, vrf.table, leg?.index ?? 0));
+      if (leg !== undefined && isOfKind(leg, "veth") && isOurs(leg)) {
+        await deleteLinkIfThere(connection, { index: leg.index });
+      }
+    },
+    removeVrf(vrf) {
+      spaces.delete(vrf.name);
+      return Promise.resolve();
+    },
+    syncRules: (rules) => syncOwnRules(connection, rules),
+    ingressInterfaces: ({ vrf }) => [hostLegName(vrf)],
+    attachmentPoint: (vrf) => findAttachmentPoint(spaceOf(vrfName(vrf)).connection, vrf),
+    [Symbol.dispose]() {
+      spaces[Symbol.dispose]();
+      connection[Symbol.dispose]();
+    },
+  };
+}
+
+function readOutside(host: Host): Outside {
+  const snapshot = takeSnapshot(host.connection);
+  const legs = [...snapshot.links.values()].filter((link) => isOurs(link) && isLeg(link.name));
+  const wishes = [...hostSysctls, ...legs.flatMap(({ name }) => linkSysctls(name))];
+  return {
+    snapshot,
+    routes: listOwnRoutes(host.connection),
+    sysctlsHold: inside(host.netns, () => unmetSysctls(wishes)).length === 0,
+  };
+}
+
+function isLeg(name: string): boolean {
+  return vrfOfHostLeg(name) !== undefined;
+}
+
+/** VRFs of which a namespace of ours or a host leg of ours is left. */
+function observeAll(spaces: VrfSpaces, outside: Outside): ObservedVrf[] {
+  const observed = new Map<number, ObservedVrf>();
+  for (const name of spaces.names()) {
+    const vrf = vrfOfName(name);
+    const space = spaces.open(name);
+    if (vrf === undefined || space === undefined) continue;
+    const snapshot = takeSnapshot(space.connection);
+    const marked = isClaimed(snapshot) || hasOurLeg(outside, vrf);
+    if (marked) observed.set(vrf, observeVrf(vrf, outside, readInside(space, snapshot)));
+  }
+  for (const name of outside.snapshot.links.keys()) {
+    const vrf = vrfOfHostLeg(name);
+    if (vrf === undefined || observed.has(vrf) || !hasOurLeg(outside, vrf)) continue;
+    observed.set(vrf, observeVrf(vrf, outside, undefined));
+  }
+  return [...observed.values()];
+}
+
+function hasOurLeg(outside: Outside, vrf: number): boolean {
+  const leg = outside.snapshot.links.get(hostLegName(vrf));
+  return leg !== undefined && isOurs(leg);
+}
+
+function readInside(space: VrfSpace, snapshot: Snapshot): Inside {
+  return {
+    snapshot,
+    routes: listOwnRoutes(space.connection),
+    sysctlsHold: inside(space.netns, () => unmetSysctls(vrfNetnsSysctls)).length === 0,
+  };
+}
+
+function observeVrf(vrf: number, outside: Outside, within: Inside | undefined): ObservedVrf {
+  const name = vrfName(vrf);
+  const legIndex = outside.snapshot.links.get(hostLegName(vrf))?.index ?? 0;
+  const throughLeg = outside.routes.filter((route) => route.oif === legIndex);
+  const table = throughLeg[0]?.table ?? 0;
+  return {
+    vrf,
+    name,
+    table,
+    overlays: within === undefined ? [] : overlaysIn(within.snapshot, vrf, home),
+    blocks: throughLeg.flatMap(({ dst, metric }) =>
+      dst === undefined || metric === highestMetric ? [] : [formatPrefix(dst)]
+    ),
+    matches: (spec, underlay) =>
+      spec.name === name && within !== undefined && matchesSpec(spec, underlay, outside, within),
+  };
+}
+
+function matchesSpec(
+  spec: VrfSpec,
+  underlay: Underlay,
+  outside: Outside,
+  within: Inside,
+): boolean {
+  const { snapshot, sysctlsHold } = within;
+  if (!sysctlsHold || !outside.sysctlsHold) return false;
+  if (!isClaimed(snapshot) || snapshot.links.get("lo")?.up !== true) return false;
+  const leg = findHostLeg(spec.vrf, outside.snapshot, snapshot, underlay.mtu);
+  if (leg === undefined) return false;
+  const inner = diffRoutes(innerRoutes(spec, leg), within.routes);
+  const outer = diffRoutes(
+    outerRoutes(spec, leg),
+    ofVrf(outside.routes, spec.table, leg.hostIndex),
+  );
+  return [inner, outer].every(({ missing, surplus }) => missing.length + surplus.length === 0);
+}
+
+/** The mark by which a namespace is known to be ours: our alias on its loopback link, which also has to be up. */
+function isClaimed(snapshot: Snapshot): boolean {
+  const lo = snapshot.links.get("lo");
+  return lo !== undefined && isOurs(lo);
+}
+
+function claim(space: VrfSpace): void {
+  const snapshot = takeSnapshot(space.connection);
+  const lo = snapshot.links.get("lo");
+  if (lo === undefined) throw vrfNotReady(space.name, "loopback link");
+  if (!lo.up || !isClaimed(snapshot)) {
+    setLink(space.connection, lo.index, { up: true, alias: ownerAlias });
+  }
+}
+
+/** Our routes in the VRF's namespace: out of it through the host leg. */
+function innerRoutes(spec: VrfSpec, leg: HostLeg): OwnRoute[] {
+  const table = RT_TABLE.MAIN;
+  return [
+    unreachablePrefix(spec.prefix, table),
+    { table, family: 4, gateway: leg.host, oif: leg.vrfIndex },
+  ];
+}
+
+/**
+ * Our routes in the host's table for the VRF, through the host leg: to this node's blocks and, last of all, to the whole prefix. So it is
+ * the VRF's namespace that decides about the rest, by what FRR learnt or by its unreachable route, as the VRF's table does where a VRF is a
+ * link. All of them go with the host leg.
+ */
+function outerRoutes(spec: VrfSpec, leg: HostLeg): OwnRoute[] {
+  const throughLeg = { table: spec.table, gateway: leg.vrf, oif: leg.hostIndex };
+  return [
+    { ...throughLeg, dst: parsePrefix(spec.prefix), metric: highestMetric },
+    ...spec.blocks.map((block) => ({ ...throughLeg, dst: parsePrefix(block) })),
+  ];
+}
+
+/** Those of our routes in the host's namespace that are a VRF's: in its table, or through its host leg in whatever table. */
+function ofVrf(routes: readonly Route[], table: number, legIndex: number): Route[] {
+  return routes.filter((route) =>
+    (legIndex !== 0 && route.oif === legIndex) ||
+    (table !== 0 && table !== RT_TABLE.MAIN && route.table === table)
+  );
+}
