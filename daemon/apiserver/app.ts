@@ -1,7 +1,6 @@
-/** The HTTP application: authentication, limits, errors, and what answers which path. */
+/** The HTTP application: authentication, errors, and what answers which path. */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { type Context, Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { messageOf } from "../../lib/errors.ts";
 import type { Logger } from "../log.ts";
 import { ApiError, noSuchResource } from "./api_error.ts";
@@ -9,7 +8,6 @@ import { aggregated, coreVersions, group, groupList, resourceList } from "./disc
 import type { JsonObject } from "./json.ts";
 import { negotiate } from "./negotiate.ts";
 import { openApiDocument, openApiIndex, openApiV2 } from "./openapi.ts";
-import { maxBodyBytes } from "./request_body.ts";
 import { servedKinds } from "./served_kinds.ts";
 
 /** What {@linkcode createApp} needs. */
@@ -38,16 +36,6 @@ export function createApp(parts: AppParts): (request: Request) => Response | Pro
     }
     await next();
   });
-  app.use(bodyLimit({
-    maxSize: maxBodyBytes,
-    onError: () => {
-      throw new ApiError(
-        413,
-        "RequestEntityTooLarge",
-        `Request entity too large: limit is ${maxBodyBytes}`,
-      );
-    },
-  }));
   addDiscovery(app);
   for (const path of ["/api/*", "/apis/*"]) app.all(path, (c) => parts.resources(c.req.raw));
   app.notFound(() => statusResponse(noSuchResource()));

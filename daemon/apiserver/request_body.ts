@@ -2,7 +2,7 @@
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { messageOf } from "../../lib/errors.ts";
-import { badRequest, unsupportedMediaType } from "./api_error.ts";
+import { ApiError, badRequest, unsupportedMediaType } from "./api_error.ts";
 import { isJsonObject, type JsonObject, type JsonValue, parseJson } from "./json.ts";
 import type { QueryReader } from "./collection.ts";
 import type { DeleteOptions } from "./service.ts";
@@ -21,10 +21,13 @@ export function mediaType(header: string | undefined): string {
 /**
  * Decodes a body.
  *
- * @throws {ApiError} 400 when it cannot be parsed
+ * @throws {ApiError} 400 when it cannot be parsed, 413 when it is larger than {@linkcode maxBodyBytes}
  */
 export async function readBody(request: Request, type: string): Promise<JsonValue> {
-  const text = await request.text();
+  return decode(await readText(request), type);
+}
+
+function decode(text: string, type: string): JsonValue {
   try {
     // YAML's merge keys and custom tags stay off: the result is plain JSON.
     return type.includes("yaml")
@@ -33,6 +36,27 @@ export async function readBody(request: Request, type: string): Promise<JsonValu
   } catch (error) {
     throw badRequest(`the body of the request cannot be parsed: ${messageOf(error)}`);
   }
+}
+
+async function readText(request: Request): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of request.body ?? []) {
+    length += chunk.length;
+    if (length > maxBodyBytes) throw tooLarge();
+    chunks.push(chunk);
+  }
+  const decoder = new TextDecoder();
+  return chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join("") +
+    decoder.decode();
+}
+
+function tooLarge(): ApiError {
+  return new ApiError(
+    413,
+    "RequestEntityTooLarge",
+    `Request entity too large: limit is ${maxBodyBytes}`,
+  );
 }
 
 function toJson(value: unknown): JsonValue {
@@ -87,8 +111,8 @@ export async function readDeleteOptions(
 }
 
 async function readOptionalBody(request: Request, type: string): Promise<JsonValue> {
-  const text = await request.clone().text();
-  return text.trim() === "" ? {} : await readBody(request, type);
+  const text = await readText(request);
+  return text.trim() === "" ? {} : decode(text, type);
 }
 
 /**

@@ -168,6 +168,7 @@ function watchResponse(
   watches.add(abort);
   const events = watchEvents(store, request, presenter.object, presenter.bookmark, abort.signal);
   const encoder = new TextEncoder();
+  let gone = false;
   const end = async () => {
     watches.delete(abort);
     abort.abort();
@@ -178,17 +179,22 @@ function watchResponse(
     async pull(controller) {
       try {
         const { done, value } = await events.next();
-        if (done === true) {
+        if (gone) return;
+        if (done !== true) controller.enqueue(encoder.encode(JSON.stringify(value) + "\n"));
+        else {
           await end();
           controller.close();
-        } else controller.enqueue(encoder.encode(JSON.stringify(value) + "\n"));
+        }
       } catch (error) {
         log.error("watch failed", { error: messageOf(error) });
         await end();
         controller.error(error);
       }
     },
-    cancel: end,
+    cancel: async () => {
+      gone = true;
+      await end();
+    },
   }, { highWaterMark: 0 });
   return new Response(body, { headers: { "content-type": "application/json" } });
 }

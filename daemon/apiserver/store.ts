@@ -83,6 +83,8 @@ const schemaVersion = 1;
 export function openStore(path: string, options: StoreOptions = {}): Store {
   let database: DatabaseSync | undefined;
   try {
+    // Made here, because SQLite would let the umask decide who may read it.
+    Deno.openSync(path, { append: true, create: true, mode: 0o600 }).close();
     database = new DatabaseSync(path);
     // Exclusive locking, taken at once: two servers on one directory would each hand out the same revisions.
     database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL");
