@@ -62,6 +62,7 @@ export function holderOf(name: string, pid: number): Holder {
     "nsenter",
     ...["mnt", "net"].map((kind) => `--${kind === "mnt" ? "mount" : kind}=/proc/${pid}/ns/${kind}`),
     `--pid=/proc/${pid}/ns/pid_for_children`,
+    `--wd=${Deno.cwd()}`,
     "--",
     ...command,
   ];

@@ -92,8 +92,9 @@ export function spawnLogged(
   command: readonly string[],
   options: ExecuteOptions & { readonly log: string },
 ): SpawnedProcess {
+  // A session of its own: what a terminal sends to this process's group must not end a lab that is to stay.
   const child = new Deno.Command("bash", {
-    args: ["-c", 'exec "$@" >>"$0" 2>&1', options.log, ...command],
+    args: ["-c", 'exec setsid "$@" >>"$0" 2>&1', options.log, ...command],
     clearEnv: true,
     env: environment(options.env),
     stdin: "null",
