@@ -184,18 +184,23 @@ export function readAcknowledgement(message: MessageView): Acknowledgement {
   const result = view.getInt32(start, true);
   const errno = result < 0 ? -result : 0;
   if ((flags & NLM_F.ACK_TLVS) === 0) return { errno };
-  let at = start + 4;
-  if (type === NLMSG.ERROR) {
-    const copied = end - at < HEADER_BYTES ? HEADER_BYTES : view.getUint32(at, true);
-    // The request follows the error number: its header only, or (uncapped, on an error) all of it.
-    at += (flags & NLM_F.CAPPED) !== 0 || errno === 0 ? HEADER_BYTES : (copied + 3) & ~3;
-  }
-  if (at > end) {
-    throw new NetlinkDecodeError(
-      "NetlinkMessageLength",
-      `Expected the request in a netlink acknowledgement to end before byte "${end}", found "${at}"`,
-    );
-  }
+  const at = type === NLMSG.ERROR ? endOfRequest(message, errno) : start + 4;
   const { message: words, offset, missingType } = extendedAckAttributes.read(view, at, end);
   return { errno, extAck: { message: words, offset, missingType } };
+}
+
+/** Where the request ends that follows the error number: its header only, or (uncapped, on an error) all of it. */
+function endOfRequest(message: MessageView, errno: number): number {
+  const { view, end, flags } = message;
+  const at = message.start + 4;
+  const room = end - at;
+  const whole = (flags & NLM_F.CAPPED) === 0 && errno !== 0 && room >= HEADER_BYTES;
+  const size = whole ? view.getUint32(at, true) : HEADER_BYTES;
+  if (size < HEADER_BYTES || size > room) {
+    throw new NetlinkDecodeError(
+      "NetlinkMessageLength",
+      `Expected a request of ${HEADER_BYTES} to ${room} bytes in a netlink acknowledgement, found the length "${size}"`,
+    );
+  }
+  return Math.min(at + ((size + 3) & ~3), end);
 }

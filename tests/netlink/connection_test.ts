@@ -79,6 +79,8 @@ Deno.test("Malformed acknowledgements give typed errors", () => {
     new Uint8Array(2),
     new Uint8Array([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0]),
     join(new Uint8Array([0xff, 0xff, 0xff, 0xff]), new Uint8Array(16).fill(0xff)),
+    join(new Uint8Array([0xff, 0xff, 0xff, 0xff, 0x44, 0, 0, 0x80]), new Uint8Array(80)),
+    join(new Uint8Array([0xff, 0xff, 0xff, 0xff, 8]), new Uint8Array(80)),
     join(new Uint8Array(20), new Uint8Array([3, 0, 1, 0])),
   ];
   for (const payload of payloads) {
