@@ -148,7 +148,10 @@ function errorIn(body: unknown): Omit<CniErrorObject, "cniVersion"> | undefined 
 
 function translate(error: IpcError): CniError {
   const away = error.code === "DaemonUnreachable" || error.code === "ConnectionLost";
-  return new CniError(away ? "TryAgainLater" : "IoFailure", error.message, { cause: error });
+  return new CniError(away ? "TryAgainLater" : "IoFailure", error.message, {
+    cause: error,
+    ...(error.cause instanceof Error ? { details: error.cause.message } : {}),
+  });
 }
 
 function senseless(): CniError {
