@@ -28,7 +28,9 @@ export interface KubeConnection extends Disposable {
   /** Asks and returns the answer's JSON. Waits and repeats when the server is too busy and says for how long. */
   json(request: KubeRequest): Promise<unknown>;
   /** Asks and returns the answer's body as it comes; only the signal, which is for this request alone, ends it. */
-  stream(request: KubeRequest): Promise<ReadableStream<Uint8Array>>;
+  stream(
+    request: KubeRequest & { readonly signal: AbortSignal },
+  ): Promise<AsyncIterable<Uint8Array>>;
 }
 
 /** Timing of requests. */
@@ -154,10 +156,35 @@ export function createHttpTransport(
         const { body } = await checked(request, signal);
         keepLinked();
         if (body === null) throw errorOfAnswer(request.about, "it has no body");
-        return body;
+        return chunksOf(body, request.signal);
       }),
     [Symbol.dispose]: () => session[Symbol.dispose](),
   };
+}
+
+/**
+ * The chunks of a body until the signal aborts. The signal given to fetch is not enough: once the response has been
+ * collected as garbage, Deno 2.9.6 no longer ends its body on abort, and a read waits for ever.
+ */
+async function* chunksOf(
+  body: ReadableStream<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader();
+  const cancel = () => void reader.cancel(signal.reason).catch(() => {});
+  signal.addEventListener("abort", cancel);
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      const { done, value } = await reader.read();
+      if (done) break;
+      yield value;
+    }
+    signal.throwIfAborted();
+  } finally {
+    signal.removeEventListener("abort", cancel);
+    await reader.cancel().catch(() => {});
+  }
 }
 
 interface Session extends Disposable {

@@ -122,17 +122,19 @@ export class WatchStream extends Watch {
     this.#stop.addEventListener("abort", stop);
     try {
       this.#stop.throwIfAborted();
-      const body = await this.#connection.stream({
+      const chunks = await this.#connection.stream({
         path,
         query: { ...strings(query), ...this.#parameters() },
         about: `watch ${path}`,
         signal: controller.signal,
       });
       this.#hooks.opened();
-      for await (const line of linesOf(body)) {
+      const splitter = new LineSplitter();
+      for await (const chunk of chunks) {
         clearTimeout(silence);
         silence = setTimeout(dead, this.#limits.silenceMs);
-        this.#take(line, path, callback);
+        // All of a chunk in one turn, so that its changes are told as one.
+        for (const line of splitter.push(chunk)) this.#take(line, path, callback);
       }
     } catch (thrown) {
       if (controller.signal.aborted) throw controller.signal.reason;
@@ -181,21 +183,17 @@ function strings(
   );
 }
 
-async function* linesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of body) {
-    rest += decoder.decode(chunk, { stream: true });
-    let start = 0;
-    for (let end = rest.indexOf("\n"); end >= 0; end = rest.indexOf("\n", start)) {
-      const line = rest.slice(start, end);
-      start = end + 1;
-      if (line.trim() !== "") yield line;
-    }
-    rest = rest.slice(start);
-    if (rest.length > longestLine) {
+/** Cuts a stream of bytes into lines. What follows the last line end is incomplete and is never given out. */
+class LineSplitter {
+  readonly #decoder = new TextDecoder();
+  #rest = "";
+
+  *push(chunk: Uint8Array): Generator<string> {
+    const lines = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split("\n");
+    this.#rest = lines.pop() ?? "";
+    for (const line of lines) if (line.trim() !== "") yield line;
+    if (this.#rest.length > longestLine) {
       throw new Error(`An event is longer than ${longestLine} characters`);
     }
   }
-  if (rest.trim() !== "") yield rest;
 }

@@ -36,6 +36,7 @@ export class KubeConfigFile implements Disposable {
   /** The file. */
   readonly path: string;
   readonly #directory: string;
+  #removed = false;
 
   /** @param text Content of the file */
   constructor(text: string) {
@@ -46,6 +47,8 @@ export class KubeConfigFile implements Disposable {
 
   /** Removes it. */
   [Symbol.dispose](): void {
+    if (this.#removed) return;
+    this.#removed = true;
     Deno.removeSync(this.#directory, { recursive: true });
   }
 }
