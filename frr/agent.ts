@@ -23,7 +23,7 @@ export interface FrrAgentOptions {
   readonly host: string;
   /** Port of the probes, usually 24801; 0 lets the kernel choose. */
   readonly port: number;
-  /** FRR's pathspace (`-N`), when it has one. */
+  /** FRR's pathspace (`-N`), when it has one; `startDaemons` knows only FRR's own place. */
   readonly vtyshPathspace?: string;
   /** Directory of the daemons' vty sockets and pid files; `/var/run/frr` when absent. */
   readonly vtyDir?: string;
@@ -66,13 +66,13 @@ const STATUS: Readonly<Record<FrrErrorCode, 422 | 503 | 504>> = {
  * @throws {Deno.errors.AddrInUse} When the probes' port is taken
  */
 export async function runFrrAgent(options: FrrAgentOptions): Promise<void> {
+  if (options.startDaemons !== true) return await serveAgent(options);
+  const vtyDir = options.vtyDir ?? DEFAULT_VTY_DIR;
   try {
-    if (options.startDaemons === true) {
-      await startDaemons(options.vtyDir ?? DEFAULT_VTY_DIR, options.signal);
-    }
+    await startDaemons(vtyDir, options.signal);
     await serveAgent(options);
   } finally {
-    if (options.startDaemons === true) await stopDaemons(AbortSignal.timeout(STOP_TIMEOUT_MS));
+    await stopDaemons(vtyDir, AbortSignal.timeout(STOP_TIMEOUT_MS));
   }
 }
 

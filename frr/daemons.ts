@@ -6,7 +6,7 @@ import { pause } from "./pause.ts";
 import { REQUIRED_DAEMONS } from "./state.ts";
 
 const START_TIMEOUT_MS = 10_000;
-const START_POLL_MS = 50;
+const POLL_MS = 50;
 const FRR_SCRIPTS = "/usr/lib/frr";
 
 /**
@@ -17,24 +17,34 @@ const FRR_SCRIPTS = "/usr/lib/frr";
  * @throws {FrrError} `FrrUnavailable` when FRR's start script fails, or a daemon does not live within ten seconds
  */
 export async function startDaemons(vtyDir: string, signal: AbortSignal): Promise<void> {
-  const said = await runInitScript("start", signal);
+  const said = await runInitScript(signal);
   // The script succeeds whatever becomes of the daemons.
   const end = performance.now() + START_TIMEOUT_MS;
   for (let dead = REQUIRED_DAEMONS; dead.length > 0; dead = await deadDaemons(vtyDir)) {
     if (performance.now() > end) {
       throw new FrrError("FrrUnavailable", `FRR did not start "${dead.join(", ")}" ("${said}")`);
     }
-    await pause(START_POLL_MS, signal);
+    await pause(POLL_MS, signal);
   }
 }
 
 /**
- * Stops watchfrr and all daemons. Zebra withdraws the routes that it has put into the kernel.
+ * Stops watchfrr and all daemons. Zebra goes last and withdraws the routes that it has put into the kernel.
  *
- * @throws {FrrError} `FrrUnavailable` when FRR's stop script fails
+ * @param vtyDir Directory of the daemons' pid files
+ * @throws {FrrError} `FrrTimeout` when the signal is aborted before they have ended
  */
-export async function stopDaemons(signal: AbortSignal): Promise<void> {
-  await runInitScript("stop", signal);
+export async function stopDaemons(vtyDir: string, signal: AbortSignal): Promise<void> {
+  for (const group of [["watchfrr"], ["bgpd", "staticd"], ["zebra"]]) {
+    const pids = await Promise.all(group.map((daemon) => livingPid(vtyDir, daemon)));
+    for (const pid of pids) {
+      if (pid !== undefined) terminate(pid);
+    }
+    for (const daemon of group) {
+      while (await livingPid(vtyDir, daemon) !== undefined) await pause(POLL_MS, signal);
+      await Deno.remove(join(vtyDir, `${daemon}.pid`)).catch(ignoreAbsence);
+    }
+  }
 }
 
 /**
@@ -44,11 +54,10 @@ export async function stopDaemons(signal: AbortSignal): Promise<void> {
  */
 export async function readEpoch(vtyDir: string): Promise<string> {
   const runs = await Promise.all(["zebra", "bgpd"].map(async (daemon) => {
-    const pidFile = join(vtyDir, `${daemon}.pid`);
-    const pid = await readPid(pidFile);
-    if (pid === undefined || !await isAlive(pid)) return `${daemon}=-`;
-    const { mtime } = await Deno.stat(pidFile);
-    return `${daemon}=${pid}@${mtime?.getTime() ?? 0}`;
+    const pid = await livingPid(vtyDir, daemon);
+    if (pid === undefined) return `${daemon}=-`;
+    const file = await Deno.stat(join(vtyDir, `${daemon}.pid`)).catch(ignoreAbsence);
+    return `${daemon}=${pid}@${file?.mtime?.getTime() ?? 0}`;
   }));
   return runs.join(" ");
 }
@@ -59,35 +68,34 @@ export async function readEpoch(vtyDir: string): Promise<string> {
  * @param vtyDir Directory of the daemons' pid files
  */
 export async function deadDaemons(vtyDir: string): Promise<string[]> {
-  const alive = await Promise.all(REQUIRED_DAEMONS.map(async (daemon) => {
-    const pid = await readPid(join(vtyDir, `${daemon}.pid`));
-    return pid !== undefined && await isAlive(pid);
-  }));
-  return REQUIRED_DAEMONS.filter((_, i) => !alive[i]);
+  const pids = await Promise.all(REQUIRED_DAEMONS.map((daemon) => livingPid(vtyDir, daemon)));
+  return REQUIRED_DAEMONS.filter((_, i) => pids[i] === undefined);
 }
 
-async function readPid(path: string): Promise<number | undefined> {
+/** The daemon's process, unless it has ended, is a zombie that nobody has reaped yet, or another program by now. */
+async function livingPid(vtyDir: string, daemon: string): Promise<number | undefined> {
+  const pid = Number(await Deno.readTextFile(join(vtyDir, `${daemon}.pid`)).catch(ignoreAbsence));
+  if (!Number.isInteger(pid) || pid <= 0) return undefined;
+  const stat = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => "");
+  const [, name, state] = /^\d+ \((.*)\) (\S)/.exec(stat) ?? [];
+  return name === daemon && state !== "Z" && state !== "X" ? pid : undefined;
+}
+
+function terminate(pid: number): void {
   try {
-    const pid = Number((await Deno.readTextFile(path)).trim());
-    return Number.isInteger(pid) && pid > 0 ? pid : undefined;
+    Deno.kill(pid, "SIGTERM");
   } catch (cause) {
-    if (cause instanceof Deno.errors.NotFound) return undefined;
-    throw cause;
+    ignoreAbsence(cause);
   }
 }
 
-async function isAlive(pid: number): Promise<boolean> {
-  try {
-    await Deno.stat(`/proc/${pid}`);
-    return true;
-  } catch {
-    return false;
-  }
+function ignoreAbsence(cause: unknown): undefined {
+  if (!(cause instanceof Deno.errors.NotFound)) throw cause;
 }
 
-async function runInitScript(verb: "start" | "stop", signal: AbortSignal): Promise<string> {
+async function runInitScript(signal: AbortSignal): Promise<string> {
   const { success, stderr, stdout } = await new Deno.Command(join(FRR_SCRIPTS, "frrinit.sh"), {
-    args: [verb],
+    args: ["start"],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -98,6 +106,6 @@ async function runInitScript(verb: "start" | "stop", signal: AbortSignal): Promi
   if (success) return said;
   throw new FrrError(
     "FrrUnavailable",
-    `FRR's init script could not ${verb} the daemons ("${said}")`,
+    `FRR's init script could not start the daemons ("${said}")`,
   );
 }
