@@ -493,3 +493,49 @@ Deno.test("with ten thousand blocks in the cluster a claim is still one request"
   await bench.reserve(1, { ...blue, prefix: "10.0.0.0/8" });
   assert.equal(api.total(), 1);
 });
+
+Deno.test("a deletion that is repeated spares the block that another node has made of it", async () => {
+  using bench = new Bench();
+  const row = await bench.reserve(1);
+  const name = bench.pool.blocks()[0]?.name ?? "";
+  bench.pool.release(row);
+  bench.api.fault = (verb) => verb === "delete" ? "lost" : "none";
+  const collect = () => drive(bench.clock, bench.pool.collectGarbage([], never));
+  assert.deepEqual(await collect(), { released: [], failed: 1 });
+  bench.api.fault = () => "none";
+  bench.api.put({
+    metadata: { name },
+    spec: { cidr: row.block, nodeName: "node-b", vrfTable: 200 },
+  });
+  assert.deepEqual(await collect(), { released: [name], failed: 0 });
+  assert.equal(bench.api.object(name)?.spec.nodeName, "node-b");
+  assert.deepEqual(bench.journal.blocks(), []);
+});
+
+Deno.test("a block that gives an address while its domain is being released stays", async () => {
+  using bench = new Bench();
+  for (let i = 0; i < 47; i++) await bench.reserve(i);
+  await settle();
+  for (let i = 0; i < 47; i++) bench.pool.release(ownerOf(i));
+  bench.api.turns = () => 50;
+  const releasing = bench.pool.releaseDomain(200, never);
+  await pass(20);
+  const row = await bench.pool.reserve(blue, ownerOf("late"), never);
+  const report = await drive(bench.clock, releasing);
+  assert.equal(report.released.length, 1);
+  assert.ok(bench.api.objects().some(({ spec }) => spec.cidr === row.block));
+  assert.ok(bench.pool.blocks().some(({ cidr }) => cidr === row.block));
+});
+
+Deno.test("a claim whose fate is unknown is not followed by others, and its block is used once it appears", async () => {
+  using bench = new Bench();
+  bench.api.fault = (verb) => verb === "create" ? "late" : "none";
+  await assert.rejects(bench.reserve(1), { code: "ClaimFailed", message: /No answer came/ });
+  assert.equal(bench.api.requests.get("create"), 1);
+  bench.api.executeLate();
+  await bench.deliver();
+  bench.api.fault = () => "none";
+  await bench.reserve(1);
+  assert.equal(bench.api.requests.get("create"), 1);
+  assert.equal(bench.api.objects().length, 1);
+});

@@ -254,7 +254,8 @@ export async function drive<T>(clock: ManualClock, task: Promise<T>, stepMs = 20
   const mark = () => void (done = true);
   task.then(mark, mark);
   await settle();
-  while (!done) {
+  for (let step = 0; !done; step++) {
+    if (step === 1000) throw new Error("Expected the task to end, found it waiting after 1000 steps");
     clock.advance(stepMs);
     await settle();
   }
