@@ -77,7 +77,11 @@ export function serverSideApply(
   let merged = applyStrategicMerge(live ?? {}, withoutManagedFields(config));
   const stillOwned = new Set(kept.flatMap((entry) => entry.leaves));
   for (const leaf of owned) {
-    if (!wanted.has(leaf) && !stillOwned.has(leaf)) merged = removeLeaf(merged, leaf.split("\0"));
+    const dropped = !wanted.has(leaf) && !stillOwned.has(leaf);
+    // An empty object that was applied has since been filled: that is not this manager's to take away.
+    if (dropped && !isFilled(leafValue(merged, leaf))) {
+      merged = removeLeaf(merged, leaf.split("\0"));
+    }
   }
   const apiVersion = own(config, "apiVersion") ?? "";
   const mine: Entry = {
@@ -231,6 +235,10 @@ function removeLeaf(root: JsonValue, path: readonly string[]): JsonValue {
   const left = rest.length === 0 ? undefined : removeLeaf(child, rest);
   const others = Object.fromEntries(Object.entries(root).filter(([other]) => other !== name));
   return left === undefined ? others : { ...others, [name]: left };
+}
+
+function isFilled(value: JsonValue | undefined): boolean {
+  return isJsonObject(value) && Object.keys(value).length > 0;
 }
 
 function leafText(leaf: Leaf): string {
