@@ -255,7 +255,9 @@ export async function drive<T>(clock: ManualClock, task: Promise<T>, stepMs = 20
   task.then(mark, mark);
   await settle();
   for (let step = 0; !done; step++) {
-    if (step === 1000) throw new Error("Expected the task to end, found it waiting after 1000 steps");
+    if (step === 1000) {
+      throw new Error("Expected the task to end, found it waiting after 1000 steps");
+    }
     clock.advance(stepMs);
     await settle();
   }
