@@ -8,7 +8,11 @@ export class ByteWriter {
   #view: DataView<ArrayBuffer>;
   #length = 0;
 
-  /** @param capacity Size of the first buffer in bytes */
+  /**
+   * An empty writer.
+   *
+   * @param capacity Size of the first buffer in bytes
+   */
   constructor(capacity = 4096) {
     this.#bytes = new Uint8Array(new ArrayBuffer(capacity));
     this.#view = new DataView(this.#bytes.buffer);

@@ -71,7 +71,11 @@ export class NetlinkConnection implements Disposable {
   #sequence = 0;
   #closed = false;
 
-  /** @param transport Belongs to the connection from now on */
+  /**
+   * A conversation over a transport.
+   *
+   * @param transport Belongs to the connection from now on
+   */
   constructor(transport: NetlinkTransport) {
     this.#transport = transport;
   }

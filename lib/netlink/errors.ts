@@ -35,6 +35,8 @@ export class NetlinkError extends CodedError {
   readonly extAck: ExtendedAck | undefined;
 
   /**
+   * An error with what is known of it.
+   *
    * @param code One of the codes above
    * @param message What failed
    * @param errno The kernel's error number, positive; 0 if there is none

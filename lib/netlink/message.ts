@@ -148,7 +148,7 @@ export function eachMessage(
 }
 
 /** Attributes of an extended acknowledgement (include/uapi/linux/netlink.h, `enum nlmsgerr_attrs`). */
-export const extendedAckAttributes = attributeTable({
+export const extendedAckSpecs = {
   message: [1, text],
   offset: [2, u32],
   cookie: [3, bytes],
@@ -156,7 +156,12 @@ export const extendedAckAttributes = attributeTable({
   missingType: [5, u32],
   missingNest: [6, u32],
   bulk: [7, u16],
-});
+} as const;
+
+/** The table of {@link extendedAckSpecs}. */
+export const extendedAckAttributes: AttributeTable<typeof extendedAckSpecs> = attributeTable(
+  extendedAckSpecs,
+);
 
 /** The end of a request: whether it worked. */
 export interface Acknowledgement {

@@ -141,6 +141,8 @@ export class SysError extends CodedError {
   readonly syscall: string;
 
   /**
+   * The error of a system call.
+   *
    * @param syscall The system call that failed
    * @param errno Its error number
    * @param doing What was attempted, as a phrase: `to open "/run/netns/x"`

@@ -5,7 +5,12 @@ import { SysError } from "./errno.ts";
 export class OwnedFd implements Disposable {
   #fd: number;
 
-  /** @param fd An open descriptor that nobody else will close */
+  /**
+   * Takes ownership of a descriptor.
+   *
+   * @param fd An open descriptor that nobody else will close
+   * @throws {TypeError} If it is negative
+   */
   constructor(fd: number) {
     if (!Number.isInteger(fd) || fd < 0) {
       throw new TypeError(`Expected an open file descriptor, found "${fd}"`);

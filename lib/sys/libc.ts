@@ -10,7 +10,8 @@
 
 const LIBRARY = "libc.so.6";
 
-const SYMBOLS = {
+/** Signatures of the functions of {@link libc}. */
+export const SYMBOLS = {
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
@@ -37,7 +38,7 @@ const SYMBOLS = {
 } as const;
 
 /** The calls that may wait, on a thread of the pool. After one of them `errno` means nothing. */
-const BLOCKING_SYMBOLS = {
+export const BLOCKING_SYMBOLS = {
   send: { ...SYMBOLS.send, nonblocking: true },
   recv: { ...SYMBOLS.recv, nonblocking: true },
   recvmsg: { ...SYMBOLS.recvmsg, nonblocking: true },

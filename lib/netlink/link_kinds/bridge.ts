@@ -1,8 +1,8 @@
-import { type AttributesOf, attributeTable } from "../attributes.ts";
+import { type AttributesOf, type AttributeTable, attributeTable } from "../attributes.ts";
 import { be16, bytes, hardwareAddress, u16, u32, u64, u8 } from "../codec.ts";
 
 /** Data of a bridge (include/uapi/linux/if_link.h, IFLA_BR_*). */
-export const bridgeAttributes = attributeTable({
+export const bridgeSpecs = {
   forwardDelay: [1, u32],
   helloTime: [2, u32],
   maxAge: [3, u32],
@@ -29,7 +29,10 @@ export const bridgeAttributes = attributeTable({
   nfCallIp6tables: [37, u8],
   nfCallArptables: [38, u8],
   vlanDefaultPvid: [39, u16],
-});
+} as const;
+
+/** The table of {@link bridgeSpecs}. */
+export const bridgeAttributes: AttributeTable<typeof bridgeSpecs> = attributeTable(bridgeSpecs);
 
 /** The values of {@link bridgeAttributes}. */
 export type BridgeAttributes = AttributesOf<typeof bridgeAttributes>;

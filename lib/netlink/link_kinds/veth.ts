@@ -1,8 +1,11 @@
-import { type AttributesOf, attributeTable } from "../attributes.ts";
+import { type AttributesOf, type AttributeTable, attributeTable } from "../attributes.ts";
 import { linkPayload } from "../rtnl/link_message.ts";
 
 /** Data of a virtual Ethernet pair (include/uapi/linux/veth.h): the peer is a link message of its own. */
-export const vethAttributes = attributeTable({ peer: [1, linkPayload] });
+export const vethSpecs = { peer: [1, linkPayload] } as const;
+
+/** The table of {@link vethSpecs}. */
+export const vethAttributes: AttributeTable<typeof vethSpecs> = attributeTable(vethSpecs);
 
 /** The values of {@link vethAttributes}. */
 export type VethAttributes = AttributesOf<typeof vethAttributes>;

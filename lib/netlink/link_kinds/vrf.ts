@@ -1,8 +1,11 @@
-import { type AttributesOf, attributeTable } from "../attributes.ts";
+import { type AttributesOf, type AttributeTable, attributeTable } from "../attributes.ts";
 import { u32 } from "../codec.ts";
 
 /** Data of a VRF (include/uapi/linux/if_link.h, IFLA_VRF_*). */
-export const vrfAttributes = attributeTable({ table: [1, u32] });
+export const vrfSpecs = { table: [1, u32] } as const;
+
+/** The table of {@link vrfSpecs}. */
+export const vrfAttributes: AttributeTable<typeof vrfSpecs> = attributeTable(vrfSpecs);
 
 /** The values of {@link vrfAttributes}. */
 export type VrfAttributes = AttributesOf<typeof vrfAttributes>;

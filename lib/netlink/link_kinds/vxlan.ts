@@ -1,9 +1,9 @@
 import { addressFamily } from "../../net/address.ts";
-import { type AttributesOf, attributeTable } from "../attributes.ts";
+import { type AttributesOf, type AttributeTable, attributeTable } from "../attributes.ts";
 import { be16, be32, bool8, bytes, flag, ipAddress, u32, u8 } from "../codec.ts";
 
 /** Data of a VXLAN link (include/uapi/linux/if_link.h, IFLA_VXLAN_*). */
-export const vxlanAttributes = attributeTable({
+export const vxlanSpecs = {
   id: [1, u32],
   group: [2, ipAddress],
   link: [3, u32],
@@ -34,7 +34,10 @@ export const vxlanAttributes = attributeTable({
   ttlInherit: [28, bool8],
   df: [29, u8],
   vniFilter: [30, bool8],
-});
+} as const;
+
+/** The table of {@link vxlanSpecs}. */
+export const vxlanAttributes: AttributeTable<typeof vxlanSpecs> = attributeTable(vxlanSpecs);
 
 /** The values of {@link vxlanAttributes}. */
 export type VxlanAttributes = AttributesOf<typeof vxlanAttributes>;

@@ -1,5 +1,5 @@
 import { AddressError, addressFamily, type IpFamily } from "../../net/address.ts";
-import { type AttributesOf, attributeTable } from "../attributes.ts";
+import { type AttributesOf, type AttributeTable, attributeTable } from "../attributes.ts";
 import { bytes, ipAddress, struct, type StructCodec, text, u32, u8 } from "../codec.ts";
 import type { NetlinkConnection } from "../connection.ts";
 import { NetlinkError } from "../errors.ts";
@@ -19,7 +19,7 @@ export const addressHeader: StructCodec<AddressHeaderField> = struct({
 });
 
 /** Attributes of an address (include/uapi/linux/if_addr.h, IFA_*). */
-export const addressAttributes = attributeTable({
+export const addressSpecs = {
   address: [1, ipAddress],
   local: [2, ipAddress],
   label: [3, text],
@@ -31,7 +31,10 @@ export const addressAttributes = attributeTable({
   routePriority: [9, u32],
   targetNetnsId: [10, u32],
   protocol: [11, u8],
-});
+} as const;
+
+/** The table of {@link addressSpecs}. */
+export const addressAttributes: AttributeTable<typeof addressSpecs> = attributeTable(addressSpecs);
 
 /** The values of {@link addressAttributes}. */
 export type AddressAttributes = AttributesOf<typeof addressAttributes>;

@@ -1,4 +1,4 @@
-import { type AttributesOf, attributeTable } from "../attributes.ts";
+import { type AttributesOf, type AttributeTable, attributeTable } from "../attributes.ts";
 import { ByteWriter } from "../byte_writer.ts";
 import { bool8, bytes, decode, u16, u32, u64, u8 } from "../codec.ts";
 import type { NetlinkConnection } from "../connection.ts";
@@ -6,7 +6,7 @@ import { linkPayload } from "./link_message.ts";
 import { AF, RTM } from "./types.ts";
 
 /** Attributes of a bridge's port (include/uapi/linux/if_link.h, IFLA_BRPORT_*). */
-export const bridgePortAttributes = attributeTable({
+export const bridgePortSpecs = {
   state: [1, u8],
   priority: [2, u16],
   cost: [3, u32],
@@ -38,7 +38,12 @@ export const bridgePortAttributes = attributeTable({
   neighSuppress: [32, bool8],
   isolated: [33, bool8],
   locked: [39, bool8],
-});
+} as const;
+
+/** The table of {@link bridgePortSpecs}. */
+export const bridgePortAttributes: AttributeTable<typeof bridgePortSpecs> = attributeTable(
+  bridgePortSpecs,
+);
 
 /** The values of {@link bridgePortAttributes}. */
 export type BridgePortAttributes = AttributesOf<typeof bridgePortAttributes>;

@@ -1,4 +1,10 @@
-import { type AttributesOf, attributeTable, listOf, NLA_F_NESTED } from "../attributes.ts";
+import {
+  type AttributesOf,
+  type AttributeTable,
+  attributeTable,
+  listOf,
+  NLA_F_NESTED,
+} from "../attributes.ts";
 import {
   bytes,
   hardwareAddress,
@@ -26,28 +32,39 @@ export const linkHeader: StructCodec<LinkHeaderField> = struct({
 });
 
 /** IFLA_LINKINFO: the kind of link and its data, which the files in link_kinds read and write. */
-export const linkInfoAttributes = attributeTable({
+export const linkInfoSpecs = {
   kind: [1, text],
   data: [2, bytes],
   xstats: [3, bytes],
   slaveKind: [4, text],
   slaveData: [5, bytes],
-});
+} as const;
+
+/** The table of {@link linkInfoSpecs}. */
+export const linkInfoAttributes: AttributeTable<typeof linkInfoSpecs> = attributeTable(
+  linkInfoSpecs,
+);
 
 /** IFLA_AF_SPEC, AF_INET6 (include/uapi/linux/if_link.h, IFLA_INET6_*). */
-export const inet6Attributes = attributeTable({
+export const inet6Specs = {
   flags: [1, u32],
   addrGenMode: [8, u8],
-});
+} as const;
+
+/** The table of {@link inet6Specs}. */
+export const inet6Attributes: AttributeTable<typeof inet6Specs> = attributeTable(inet6Specs);
 
 /** IFLA_AF_SPEC of a link, by address family. */
-export const afSpecAttributes = attributeTable({
+export const afSpecSpecs = {
   inet: [2, bytes],
   inet6: [10, inet6Attributes],
-});
+} as const;
+
+/** The table of {@link afSpecSpecs}. */
+export const afSpecAttributes: AttributeTable<typeof afSpecSpecs> = attributeTable(afSpecSpecs);
 
 /** Attributes of a link (include/uapi/linux/if_link.h, IFLA_*). */
-export const linkAttributes = attributeTable({
+export const linkSpecs = {
   address: [1, hardwareAddress],
   broadcast: [2, hardwareAddress],
   name: [3, text],
@@ -85,7 +102,10 @@ export const linkAttributes = attributeTable({
   propList: [52 | NLA_F_NESTED, listOf([53, text])],
   altName: [53, text],
   permanentAddress: [54, hardwareAddress],
-});
+} as const;
+
+/** The table of {@link linkSpecs}. */
+export const linkAttributes: AttributeTable<typeof linkSpecs> = attributeTable(linkSpecs);
 
 /** The values of {@link linkAttributes}. */
 export type LinkAttributes = AttributesOf<typeof linkAttributes>;

@@ -1,5 +1,5 @@
 import { AddressError, addressFamily, type IpFamily } from "../../net/address.ts";
-import { type AttributesOf, attributeTable } from "../attributes.ts";
+import { type AttributesOf, type AttributeTable, attributeTable } from "../attributes.ts";
 import {
   be16,
   bytes,
@@ -38,7 +38,7 @@ export const neighborHeader: StructCodec<NeighborHeaderField> = struct({
 });
 
 /** Attributes of a neighbour or a forwarding entry (include/uapi/linux/neighbour.h, NDA_*). */
-export const neighborAttributes = attributeTable({
+export const neighborSpecs = {
   dst: [1, ipAddress],
   mac: [2, hardwareAddress],
   cacheInfo: [3, bytes],
@@ -53,7 +53,12 @@ export const neighborAttributes = attributeTable({
   protocol: [12, u8],
   nextHopId: [13, u32],
   flagsExt: [15, u32],
-});
+} as const;
+
+/** The table of {@link neighborSpecs}. */
+export const neighborAttributes: AttributeTable<typeof neighborSpecs> = attributeTable(
+  neighborSpecs,
+);
 
 /** The values of {@link neighborAttributes}. */
 export type NeighborAttributes = AttributesOf<typeof neighborAttributes>;

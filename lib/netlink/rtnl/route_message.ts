@@ -1,5 +1,5 @@
 import { addressFamily, addressToBytes, bytesToAddress } from "../../net/address.ts";
-import { type AttributesOf, attributeTable } from "../attributes.ts";
+import { type AttributesOf, type AttributeTable, attributeTable } from "../attributes.ts";
 import {
   bytes,
   type Codec,
@@ -59,13 +59,16 @@ export const via: Codec<string> = {
 };
 
 /** Attributes of one next hop in RTA_MULTIPATH. */
-export const nextHopAttributes = attributeTable({
+export const nextHopSpecs = {
   gateway: [5, ipAddress],
   flow: [11, u32],
   via: [18, via],
   encapType: [21, u16],
   encap: [22, bytes],
-});
+} as const;
+
+/** The table of {@link nextHopSpecs}. */
+export const nextHopAttributes: AttributeTable<typeof nextHopSpecs> = attributeTable(nextHopSpecs);
 
 /** One next hop as it stands in RTA_MULTIPATH (struct rtnexthop and its attributes). */
 export interface RawNextHop {
@@ -119,10 +122,15 @@ export const nextHops: Codec<readonly RawNextHop[]> = {
 };
 
 /** RTA_METRICS (include/uapi/linux/rtnetlink.h, RTAX_*). */
-export const routeMetrics = attributeTable({ lock: [1, u32], mtu: [2, u32], advmss: [8, u32] });
+export const routeMetricSpecs = { lock: [1, u32], mtu: [2, u32], advmss: [8, u32] } as const;
+
+/** The table of {@link routeMetricSpecs}. */
+export const routeMetrics: AttributeTable<typeof routeMetricSpecs> = attributeTable(
+  routeMetricSpecs,
+);
 
 /** Attributes of a route (include/uapi/linux/rtnetlink.h, RTA_*). */
-export const routeAttributes = attributeTable({
+export const routeSpecs = {
   dst: [1, ipAddress],
   src: [2, ipAddress],
   inputInterface: [3, u32],
@@ -142,7 +150,10 @@ export const routeAttributes = attributeTable({
   encap: [22, bytes],
   uid: [25, u32],
   nextHopId: [30, u32],
-});
+} as const;
+
+/** The table of {@link routeSpecs}. */
+export const routeAttributes: AttributeTable<typeof routeSpecs> = attributeTable(routeSpecs);
 
 /** The values of {@link routeAttributes}. */
 export type RouteAttributes = AttributesOf<typeof routeAttributes>;

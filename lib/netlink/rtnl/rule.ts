@@ -1,6 +1,6 @@
 import type { IpFamily } from "../../net/address.ts";
 import { formatPrefix, networkOf, type Prefix } from "../../net/prefix.ts";
-import { type AttributesOf, attributeTable } from "../attributes.ts";
+import { type AttributesOf, type AttributeTable, attributeTable } from "../attributes.ts";
 import { be32, bytes, ipAddress, struct, type StructCodec, text, u32, u64, u8 } from "../codec.ts";
 import type { NetlinkConnection } from "../connection.ts";
 import { type MessageView, NLM_F, type Payload, payload, type PayloadCodec } from "../message.ts";
@@ -32,7 +32,7 @@ export const ruleHeader: StructCodec<RuleHeaderField> = struct({
 });
 
 /** Attributes of a policy routing rule (include/uapi/linux/fib_rules.h, FRA_*). */
-export const ruleAttributes = attributeTable({
+export const ruleSpecs = {
   dst: [1, ipAddress],
   src: [2, ipAddress],
   iifname: [3, text],
@@ -54,7 +54,10 @@ export const ruleAttributes = attributeTable({
   destinationPorts: [24, bytes],
   flowLabel: [26, be32],
   flowLabelMask: [27, be32],
-});
+} as const;
+
+/** The table of {@link ruleSpecs}. */
+export const ruleAttributes: AttributeTable<typeof ruleSpecs> = attributeTable(ruleSpecs);
 
 /** The values of {@link ruleAttributes}. */
 export type RuleAttributes = AttributesOf<typeof ruleAttributes>;
