@@ -2,7 +2,7 @@
  * The Debian packages that the lab, the VM tier and the container tests need: found by their files, installed only
  * when something is missing, and without starting any daemon.
  */
-import { CodedError } from "../lib/errors.ts";
+import { CodedError, messageOf } from "../lib/errors.ts";
 import { withoutServiceStarts } from "./service_starts.ts";
 
 /** One thing a task needs, and the Debian package that brings it. */
@@ -39,10 +39,12 @@ export class PrerequisitesMissingError extends CodedError {
    * @param options The underlying failure, if any
    */
   constructor(missing: readonly Need[], remedy: string, options?: ErrorOptions) {
-    const list = missing.map((need) => `"${need.lookFor[0]}" (package ${need.packages[0]})`);
+    const list = missing.map((need) =>
+      `"${need.lookFor[0]}" (package ${need.packages.join(" or ")})`
+    );
     super(
       "PrerequisitesMissing",
-      `Missing on this machine: ${list.join(", ")}; ${remedy}`,
+      `Missing on this machine: ${[...new Set(list)].join(", ")}; ${remedy}`,
       options,
     );
     this.missing = missing;
@@ -128,7 +130,7 @@ export async function ensurePrerequisites(
   const missing = await missingNeeds(needs);
   if (missing.length === 0) return;
   if (!options.install) {
-    const packages = [...new Set(missing.map((need) => need.packages[0]))].join(" ");
+    const packages = [...await choosePackages(missing, options)].join(" ");
     throw new PrerequisitesMissingError(missing, `run "apt-get install ${packages}"`);
   }
   if (Deno.uid() !== 0) {
@@ -138,7 +140,8 @@ export async function ensurePrerequisites(
     await install(missing, options);
   } catch (cause) {
     options.signal?.throwIfAborted();
-    throw new PrerequisitesMissingError(missing, "apt-get could not install them", { cause });
+    const remedy = `apt-get could not install them: ${messageOf(cause)}`;
+    throw new PrerequisitesMissingError(await missingNeeds(missing), remedy, { cause });
   }
   const still = await missingNeeds(missing);
   if (still.length > 0) {
@@ -149,8 +152,7 @@ export async function ensurePrerequisites(
 async function install(missing: readonly Need[], options: EnsureOptions): Promise<void> {
   options.report?.("Updating the package lists (apt-get update)");
   await apt(["apt-get", "update", "-q"], options);
-  const packages = new Set<string>();
-  for (const need of missing) packages.add(await choosePackage(need, options));
+  const packages = await choosePackages(missing, options);
   options.report?.(`Installing ${[...packages].join(", ")}`);
   await withoutServiceStarts("/usr/sbin/policy-rc.d", async () => {
     await apt(
@@ -160,14 +162,21 @@ async function install(missing: readonly Need[], options: EnsureOptions): Promis
   });
 }
 
-/** The first of a need's packages that apt can install. */
-async function choosePackage(need: Need, options: EnsureOptions): Promise<string> {
-  if (need.packages.length === 1) return need.packages[0];
-  for (const name of need.packages) {
-    const policy = await apt(["apt-cache", "policy", name], options);
-    if (/^\s*Candidate: (?!\(none\))/m.test(policy)) return name;
+/** Of each need's packages the first that apt can install; the last if it knows none of them. */
+async function choosePackages(
+  needs: readonly Need[],
+  options: EnsureOptions,
+): Promise<Set<string>> {
+  const chosen = new Set<string>();
+  for (const { packages } of needs) {
+    const known: string[] = [];
+    for (const name of packages.length > 1 ? packages : []) {
+      const policy = await apt(["apt-cache", "policy", name], options).catch(() => "");
+      if (/^\s*Candidate: (?!\(none\))/m.test(policy)) known.push(name);
+    }
+    chosen.add(known[0] ?? packages.at(-1) ?? packages[0]);
   }
-  return need.packages[0];
+  return chosen;
 }
 
 async function apt(
@@ -184,7 +193,9 @@ async function apt(
   }).output();
   const text = new TextDecoder().decode(output.stdout);
   if (!output.success) {
-    const tail = new TextDecoder().decode(output.stderr).trim().split("\n").slice(-5).join("\n");
+    const errors = new TextDecoder().decode(output.stderr);
+    // What dpkg has to say is on standard output.
+    const tail = `${text}\n${errors}`.trim().split("\n").slice(-10).join("\n");
     throw new CodedError(
       "AptFailed",
       `Expected "${command.join(" ")}" to succeed, found exit code ${output.code}: ${tail}`,

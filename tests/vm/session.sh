@@ -28,8 +28,22 @@ copy_stderr=$!
 echo ready >&3
 $bb setsid $bb sh /run/guest/command.sh </dev/null >/run/guest/stdout 2>/run/guest/stderr 3>&-
 status=$?
-# Whatever the command left running holds the pipes open.
-$bb killall5 -9
+
+# Whatever the command left running holds the pipes open. Kernel threads and zombies have no executable.
+pass=0
+left=yes
+while [ $left = yes ] && [ $pass -lt 300 ]; do
+  left=no
+  pass=$((pass + 1))
+  for process in /proc/[0-9]*; do
+    case ${process#/proc/} in 1 | "$copy_stdout" | "$copy_stderr") continue ;; esac
+    if [ -e "$process/exe" ]; then
+      kill -9 "${process#/proc/}" 2>/dev/null
+      left=yes
+    fi
+  done
+  if [ $left = yes ]; then $bb usleep 10000; fi
+done
 wait $copy_stdout
 wait $copy_stderr
 echo "exit $status" >&3

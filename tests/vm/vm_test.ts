@@ -31,6 +31,8 @@ say cwd "$(pwd)"
 say env "$GREETING"
 echo overwritten >"$VICTIM" && say victim "$(cat "$VICTIM")"
 say hidden "$(ls /tmp | grep -c -v "^pr2t-vm-test-")"
+sleep 1000 &
+(setsid sleep 2000 &)
 echo to-stderr >&2
 exit 42
 `;
