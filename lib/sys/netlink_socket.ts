@@ -1,4 +1,4 @@
-import { SysError } from "./errno.ts";
+import { Errno, SysError } from "./errno.ts";
 import { checked, OwnedFd } from "./fd.ts";
 import { blockingLibc, errno, libc } from "./libc.ts";
 import { inNetns, type NetnsHandle } from "./netns.ts";
@@ -37,7 +37,8 @@ export interface NetlinkSocketOptions {
  */
 export class NetlinkSocket implements Disposable {
   readonly #fd: OwnedFd;
-  #sending = 0;
+  /** What other threads are sending: referenced until they are done, since the FFI itself keeps nothing alive. */
+  readonly #sending = new Set<Uint8Array<ArrayBuffer>>();
   #disposed = false;
 
   private constructor(fd: OwnedFd) {
@@ -81,13 +82,13 @@ export class NetlinkSocket implements Disposable {
    * @throws {SysError} If the kernel does not take them; the error number is unknown then and given as EIO
    */
   async sendNonblocking(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    this.#sending++;
+    this.#sending.add(bytes);
     try {
       const sent = await blockingLibc.send(this.fd, bytes, BigInt(bytes.length), 0);
-      if (sent < 0) throw new SysError("send", 5, "to send a netlink request");
+      if (sent < 0) throw new SysError("send", Errno.EIO, "to send a netlink request");
     } finally {
-      this.#sending--;
-      if (this.#disposed && this.#sending === 0) this.#fd[Symbol.dispose]();
+      this.#sending.delete(bytes);
+      if (this.#disposed && this.#sending.size === 0) this.#fd[Symbol.dispose]();
     }
   }
 
@@ -106,19 +107,22 @@ export class NetlinkSocket implements Disposable {
   /**
    * Receives one datagram into the buffer if there is one, without waiting.
    *
-   * @returns As for {@link NetlinkSocket.recv}
-   * @throws {SysError} `EAGAIN` if there is none, `ENOBUFS` if the kernel had to drop messages
+   * @returns As for {@link NetlinkSocket.recv}, or `undefined` if there is none
+   * @throws {SysError} `ENOBUFS` if the kernel had to drop messages
    */
-  tryRecv(buffer: Uint8Array<ArrayBuffer>): number {
-    const received = libc.recv(this.fd, buffer, BigInt(buffer.length), MSG_TRUNC | MSG_DONTWAIT);
-    if (received < 0) throw new SysError("recv", errno(), "to receive a netlink message");
-    return received;
+  tryRecv(buffer: Uint8Array<ArrayBuffer>): number | undefined {
+    const size = BigInt(buffer.length);
+    const received = libc.recv(this.fd, buffer, size, MSG_TRUNC | MSG_DONTWAIT);
+    if (received >= 0) return received;
+    const number = errno();
+    if (number === Errno.EAGAIN || number === Errno.EINTR) return undefined;
+    throw new SysError("recv", number, "to receive a netlink message");
   }
 
   /** Closes the socket, once the requests being sent on other threads are through. */
   [Symbol.dispose](): void {
     this.#disposed = true;
-    if (this.#sending === 0) this.#fd[Symbol.dispose]();
+    if (this.#sending.size === 0) this.#fd[Symbol.dispose]();
   }
 }
 

@@ -1,4 +1,5 @@
 import { Errno, SysError } from "./errno.ts";
+import { checked, OwnedFd } from "./fd.ts";
 import { blockingLibc, errno, libc } from "./libc.ts";
 
 /** There is something to read (poll(2)). */
@@ -41,6 +42,56 @@ export async function poll(fd: number, events: number, timeoutMs: number): Promi
   const pollfd = pollfdOf(fd, events);
   const result = await blockingLibc.poll(pollfd, 1n, timeoutMs);
   return result > 0 ? returnedEvents(pollfd) : 0;
+}
+
+const EFD_CLOEXEC = 0x80000;
+
+/** Waits for one descriptor on a thread of the pool, without a timeout, until it is ready or somebody ends the wait. */
+export class Waiter implements AsyncDisposable {
+  readonly #wake: OwnedFd;
+  /** Kept here, since the FFI itself does not keep alive what another thread uses. */
+  readonly #pollfds = new Uint8Array(new ArrayBuffer(16));
+  #waiting: Promise<number> | undefined;
+  #stopped = false;
+
+  /**
+   * A waiter for a descriptor.
+   *
+   * @param fd Must stay open until the waiter is disposed of
+   * @throws {SysError} If no descriptor is left for waking it
+   */
+  constructor(fd: number) {
+    const wake = libc.eventfd(0, EFD_CLOEXEC);
+    this.#wake = new OwnedFd(checked(wake, "eventfd", "to make a descriptor to wake poll"));
+    this.#pollfds.set(pollfdOf(fd, POLLIN));
+    this.#pollfds.set(pollfdOf(this.#wake.fd, POLLIN), 8);
+  }
+
+  /**
+   * Waits until there is something to read (or an error to be fetched).
+   *
+   * @returns `false` once {@link Waiter.stop} was called
+   */
+  async readable(): Promise<boolean> {
+    if (this.#stopped) return false;
+    this.#waiting = blockingLibc.poll(this.#pollfds, 2n, -1);
+    await this.#waiting;
+    return !this.#stopped;
+  }
+
+  /** Ends the wait and all later ones. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    libc.write(this.#wake.fd, new BigUint64Array([1n]), 8n);
+  }
+
+  /** Stops, and waits until no thread uses the descriptors any more. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stop();
+    await this.#waiting;
+    this.#wake[Symbol.dispose]();
+  }
 }
 
 function pollfdOf(fd: number, events: number): Uint8Array<ArrayBuffer> {

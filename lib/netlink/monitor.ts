@@ -1,0 +1,69 @@
+import { Errno, SysError } from "../sys/errno.ts";
+import { NetlinkSocket } from "../sys/netlink_socket.ts";
+import type { NetnsHandle } from "../sys/netns.ts";
+import { Waiter } from "../sys/poll.ts";
+import { viewOf } from "./codec.ts";
+import { eachMessage, type MessageView } from "./message.ts";
+
+/** What to listen to, and whom to tell. */
+export interface MonitorOptions {
+  /** Multicast groups (`RTNLGRP` in rtnl/types.ts). */
+  readonly groups: readonly number[];
+  /** The network namespace; the caller's own by default. The descriptor may be closed afterwards. */
+  readonly netns?: NetnsHandle | undefined;
+  /** Ends the monitoring. */
+  readonly signal: AbortSignal;
+  /**
+   * Gets every message, in order, to be read with `readLink`, `readRule`, …; the message holds only during the call.
+   */
+  readonly onMessage: (message: MessageView) => void;
+  /** Is told that messages were lost, because too many came at once: whoever keeps a state lists it again. */
+  readonly onLost: () => void;
+}
+
+const BUFFER_BYTES = 64 * 1024;
+const QUEUE_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Listens to what the kernel tells of changes, whoever made them, until the signal aborts. It listens from the moment of the call on: what is
+ * listed after that misses nothing.
+ *
+ * @throws {SysError} If the socket cannot be opened or fails
+ * @throws {NetlinkDecodeError} If the kernel sends what is no netlink message
+ * @throws What `onMessage` or `onLost` throws
+ */
+export async function monitor(options: MonitorOptions): Promise<void> {
+  const { groups, netns, signal, onMessage, onLost } = options;
+  if (signal.aborted) return;
+  using socket = NetlinkSocket.open({ groups, netns, receiveQueueBytes: QUEUE_BYTES });
+  await using waiter = new Waiter(socket.fd);
+  const stop = () => waiter.stop();
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    const buffer = new Uint8Array(new ArrayBuffer(BUFFER_BYTES));
+    while (await waiter.readable()) drain(socket, buffer, onMessage, onLost);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
+/** Reads until nothing is left in the queue. */
+function drain(
+  socket: NetlinkSocket,
+  buffer: Uint8Array<ArrayBuffer>,
+  onMessage: (message: MessageView) => void,
+  onLost: () => void,
+): void {
+  const view = viewOf(buffer);
+  while (true) {
+    try {
+      const length = socket.tryRecv(buffer);
+      if (length === undefined) return;
+      if (length > buffer.length) onLost();
+      else eachMessage(view, length, onMessage);
+    } catch (thrown) {
+      if (!(thrown instanceof SysError) || thrown.errno !== Errno.ENOBUFS) throw thrown;
+      onLost();
+    }
+  }
+}
