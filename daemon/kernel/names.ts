@@ -23,7 +23,7 @@ const longestInterfaceName = 15;
 const highestVrf = 0xffffffff;
 
 /** Type of an overlay: whether its VNI routes or stretches a subnet. */
-type OverlayType = "l3vni" | "l2vni";
+export type OverlayType = "l3vni" | "l2vni";
 
 /**
  * Name of a VRF in the kernel and in FRR, `vrf-<vrf>`.

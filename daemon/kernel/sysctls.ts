@@ -5,6 +5,7 @@
  */
 import { inNetns, type NetnsHandle } from "../../lib/sys/netns.ts";
 import { readSysctl, SysctlError, writeSysctl } from "../../lib/sys/sysctl.ts";
+import { vrfOfBridge, vrfOfHostLeg, vrfOfName } from "./names.ts";
 
 /** A sysctl and the value that it shall have. */
 export interface SysctlWish {
@@ -18,11 +19,13 @@ export interface SysctlWish {
 
 const ipv4 = (...rest: readonly string[]) => ["net", "ipv4", ...rest];
 
+const allReversePathFilter = ipv4("conf", "all", "rp_filter");
+
 /** What the host's namespace needs with either backend. */
 export const hostSysctls: readonly SysctlWish[] = [
   { key: ipv4("ip_forward"), value: "1" },
   // The kernel takes the greater of "all" and the link's own value: with "all" at 1 no link could be exempt.
-  { key: ipv4("conf", "all", "rp_filter"), value: "0" },
+  { key: allReversePathFilter, value: "0" },
 ];
 
 /** What the host's namespace needs where VRFs are links. */
@@ -40,7 +43,7 @@ export const deviceSysctls: readonly SysctlWish[] = [
 /** What the network namespace of a VRF needs. */
 export const vrfNetnsSysctls: readonly SysctlWish[] = [
   { key: ipv4("ip_forward"), value: "1" },
-  { key: ipv4("conf", "all", "rp_filter"), value: "0" },
+  { key: allReversePathFilter, value: "0" },
   { key: ipv4("conf", "default", "rp_filter"), value: "0" },
   { key: ipv4("conf", "all", "send_redirects"), value: "0" },
   { key: ipv4("conf", "default", "send_redirects"), value: "0" },
@@ -86,26 +89,33 @@ export function unmetSysctls(wishes: readonly SysctlWish[]): SysctlWish[] {
 /**
  * Writes those of the wishes that do not hold in the calling thread's namespace.
  *
- * Where `conf.all.rp_filter` has to go down, every link first takes over the value that "all" imposed on it, so that the host's
- * other links stay as strict as they were.
- *
  * @returns How many were written
  * @throws {SysctlError} If a sysctl cannot be read or written
  */
 export function ensureSysctls(wishes: readonly SysctlWish[]): number {
   const unmet = unmetSysctls(wishes);
-  for (const wish of unmet) {
-    if (wish.key.at(-2) === "all" && wish.key.at(-1) === "rp_filter") handDownReversePathFilter();
-    writeSysctl(wish.key, wish.value);
-  }
+  for (const { key, value } of unmet) writeSysctl(key, value);
   return unmet.length;
 }
 
-function handDownReversePathFilter(): void {
-  const imposed = Number(readSysctl(ipv4("conf", "all", "rp_filter")));
-  for (const entry of Deno.readDirSync("/proc/sys/net/ipv4/conf")) {
-    if (entry.name === "all") continue;
-    const key = ipv4("conf", entry.name, "rp_filter");
+/**
+ * The same for a host, whose other links shall stay as strict about sources as they were: where `conf.all.rp_filter` has to go down,
+ * each of them first takes over the value that "all" imposed on it.
+ *
+ * @returns How many of the wishes were written
+ * @throws {SysctlError} If a sysctl cannot be read or written
+ */
+export function ensureHostSysctls(wishes: readonly SysctlWish[]): number {
+  const imposed = Number(readSysctl(allReversePathFilter));
+  if (imposed > 0) handDownReversePathFilter(imposed);
+  return ensureSysctls(wishes);
+}
+
+function handDownReversePathFilter(imposed: number): void {
+  for (const { name } of Deno.readDirSync("/proc/sys/net/ipv4/conf")) {
+    const ours = vrfOfBridge(name) ?? vrfOfHostLeg(name) ?? vrfOfName(name);
+    if (name === "all" || ours !== undefined) continue;
+    const key = ipv4("conf", name, "rp_filter");
     try {
       if (Number(readSysctl(key)) < imposed) writeSysctl(key, imposed);
     } catch (thrown) {

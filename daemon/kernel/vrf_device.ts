@@ -29,7 +29,7 @@ import {
 } from "./routes.ts";
 import { listOwnRules, syncOwnRules } from "./rule_sync.ts";
 import { type Snapshot, takeSnapshot } from "./snapshot.ts";
-import { deviceSysctls, ensureSysctls, inside, unmetSysctls } from "./sysctls.ts";
+import { deviceSysctls, ensureHostSysctls, inside, unmetSysctls } from "./sysctls.ts";
 import { findUnderlay } from "./underlay.ts";
 
 /** No link has this index: where a VRF's link is missing, its bridges cannot belong to it. */
@@ -60,7 +60,7 @@ export function openDeviceKernel(options: KernelOptions): Kernel {
     ensureVrf(spec) {
       ensureVrfLink(connection, spec);
       // After the link: the vrf module brings sysctls of its own.
-      inside(host.netns, () => ensureSysctls(deviceSysctls));
+      inside(host.netns, () => ensureHostSysctls(deviceSysctls));
       const found = inTable(listOwnRoutes(connection), spec.table);
       applyRoutes(connection, diffRoutes([unreachablePrefix(spec.prefix, spec.table)], found));
     },

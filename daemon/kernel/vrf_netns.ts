@@ -32,6 +32,7 @@ import {
 import { listOwnRules, syncOwnRules } from "./rule_sync.ts";
 import { type Snapshot, takeSnapshot } from "./snapshot.ts";
 import {
+  ensureHostSysctls,
   ensureSysctls,
   hostSysctls,
   inside,
@@ -85,7 +86,7 @@ export function openNetnsKernel(options: KernelOptions): Kernel {
       };
     },
     ensureVrf(spec, underlay) {
-      inside(host.netns, () => ensureSysctls(hostSysctls));
+      inside(host.netns, () => ensureHostSysctls(hostSysctls));
       const space = spaces.ensure(spec.name);
       claim(space);
       inside(space.netns, () => ensureSysctls(vrfNetnsSysctls));

@@ -1,0 +1,3 @@
+import { registerKernelCases } from "./kernel_cases.ts";
+
+registerKernelCases("netns");

@@ -1,0 +1,112 @@
+/** Cases: what is removed leaves nothing, and nothing else is touched. */
+import assert from "node:assert/strict";
+import type { VrfBackend } from "../../daemon/kernel/port.ts";
+import { KernelNode } from "./kernel_node.ts";
+import { type Namespace, Segment } from "./segment.ts";
+
+/** Registers the cases for a backend. */
+export function registerRemovalCases(backend: VrfBackend): void {
+  const test = (name: string, fn: () => Promise<void>) => Deno.test(`${backend}: ${name}`, fn);
+
+  test("a removed VRF leaves nothing, and its removal may be repeated", async () => {
+    await using segment = await Segment.create(1);
+    using node = new KernelNode(segment, backend);
+    const { host, netnsDir } = node.place;
+    const before = await contents(host);
+    const specs = [200, 300].map((vrf) => node.spec({ vrf, blocks: ["10.150.0.0"] }));
+    for (const spec of specs) node.apply(spec);
+    node.kernel.syncRules([{ priority: 32000, table: 2200, fwmark: 200 }]);
+    const gone = node.observed(200);
+    await node.remove(gone);
+    assert.deepEqual([...node.kernel.observe().vrfs.keys()], [300]);
+    await node.remove(gone);
+    await node.remove(node.observed(300));
+    node.kernel.syncRules([]);
+    assert.deepEqual([...node.kernel.observe().vrfs.keys()], []);
+    await until(async () => {
+      assert.deepEqual(await contents(host), before);
+    });
+    assert.deepEqual([...Deno.readDirSync(netnsDir)].map(({ name }) => name), []);
+    // The VNI is free at once.
+    for (const spec of specs) node.apply(spec);
+  });
+
+  test("what is left of a VRF that was torn apart by hand can still be removed", async () => {
+    await using segment = await Segment.create(1);
+    using node = new KernelNode(segment, backend);
+    const before = await contents(node.place.host);
+    const damages = backend === "device"
+      ? ["link del vrf-200", "link del l3br-200", "link del l3vx-50200"]
+      : ["link del host", "link del l3br-200", "link del l3vx-50200"];
+    for (let mask = 1; mask < 8; mask++) {
+      node.apply(node.spec({ vrf: 200, blocks: ["10.150.0.0"] }));
+      await node.space(200).ip(...damages.filter((_, bit) => (mask & (1 << bit)) !== 0));
+      const left = node.kernel.observe().vrfs.get(200);
+      if (left !== undefined) await node.remove(left);
+      assert.equal(node.kernel.observe().vrfs.has(200), false);
+      if (backend === "device" && (mask & 1) !== 0) await flushOwnRoutes(node.place.host);
+    }
+    await until(async () => {
+      assert.deepEqual(await contents(node.place.host), before);
+    });
+  });
+
+  test("links of others with such names are neither seen nor removed", async () => {
+    await using segment = await Segment.create(1);
+    using node = new KernelNode(segment, backend);
+    const { host } = node.place;
+    await host.ip(
+      "link add l3br-300 type bridge",
+      "link add pr2h-300 type veth peer name foreign",
+      "link add l3vx-777 type vxlan id 777 dstport 4789",
+      "link set l3br-300 alias somebody",
+      "route add 10.5.0.0/16 dev lo table 2300",
+    );
+    assert.deepEqual([...node.kernel.observe().vrfs.keys()], []);
+    const spec = node.spec({ vrf: 200, blocks: ["10.150.0.0"] });
+    node.apply(spec);
+    assert.deepEqual([...node.kernel.observe().vrfs.keys()], [200]);
+    await node.remove(node.observed(200));
+    const names = (await host.rows("link")).map(({ ifname }) => ifname);
+    for (const name of ["l3br-300", "pr2h-300", "l3vx-777"]) assert.ok(names.includes(name), name);
+    assert.equal((await host.rows("route", "show", "table", "2300")).length, 1);
+  });
+}
+
+/** All that a namespace holds of links, addresses, routes and rules; the kernel's own rule for VRFs aside, which stays. */
+async function contents(namespace: Namespace): Promise<Record<string, string[]>> {
+  const links = await namespace.rows("address");
+  const routes = [
+    ...await namespace.rows("-4", "route", "show", "table", "all"),
+    ...await namespace.rows("-6", "route", "show", "table", "all"),
+  ];
+  const rules = [...await namespace.rows("-4", "rule"), ...await namespace.rows("-6", "rule")];
+  const texts = (rows: Record<string, unknown>[]) => rows.map((row) => JSON.stringify(row)).sort();
+  return {
+    links: links.map(({ ifname, addr_info }) => {
+      const infos: unknown[] = Array.isArray(addr_info) ? addr_info : [];
+      const locals = infos.map((info) => JSON.stringify(info).match(/"local":"([^"]+)"/)?.[1]);
+      return `${ifname} ${locals.filter((local) => !local?.startsWith("fe80")).join(" ")}`;
+    }).sort(),
+    routes: texts(routes.filter((row) => !JSON.stringify(row).includes("fe80"))),
+    rules: texts(rules.filter((row) => !JSON.stringify(row).includes("l3mdev"))),
+  };
+}
+
+/** Polls an assertion: the kernel takes namespaces apart in the background. */
+async function until(assertion: () => Promise<void>): Promise<void> {
+  const deadline = AbortSignal.timeout(20_000);
+  for (;;) {
+    try {
+      return await assertion();
+    } catch (error) {
+      if (deadline.aborted) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+/** A route that leads nowhere outlives its VRF's link where somebody deletes that by hand; a table is not told by it then. */
+async function flushOwnRoutes(host: Namespace): Promise<void> {
+  await host.ip("route flush table 2200 protocol 142");
+}
