@@ -23,6 +23,8 @@ export interface AppParts {
 /** The Kubernetes version whose behaviour is followed. */
 const version = { major: "1", minor: "34", gitVersion: "v1.34.0-pyroute2-cni" };
 
+const protobufOpenApi = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
 /** Makes the application. */
 export function createApp(parts: AppParts): (request: Request) => Response | Promise<Response> {
   const app = new Hono({ strict: false });
@@ -66,7 +68,14 @@ function addDiscovery(app: Hono): void {
     const { group, version } = c.req.param();
     return found(c, resourceList(servedKinds, `${group}/${version}`));
   });
-  app.get("/openapi/v2", (c) => found(c, openApiV2(version.gitVersion)));
+  app.get("/openapi/v2", (c) => {
+    const accepted = c.req.header("accept") ?? "";
+    // kubectl before 1.27 takes protobuf alone here; an empty document, of no bytes, makes it leave validation to the server.
+    if (!accepted.includes("json") && accepted.includes(protobufOpenApi)) {
+      return c.body(new Uint8Array(0), 200, { "content-type": "application/octet-stream" });
+    }
+    return found(c, openApiV2(version.gitVersion));
+  });
   app.get("/openapi/v3", (c) => found(c, openApiIndex(servedKinds)));
   app.get("/openapi/v3/:root{.+}", (c) => {
     return found(c, openApiDocument(servedKinds, c.req.param("root"), version.gitVersion));

@@ -1,10 +1,10 @@
 /** X.509 certificates of the embedded API (RFC 5280): a CA of its own and a server certificate by it, ECDSA on P-256. */
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
 import { addressFamily, addressToBytes } from "../../lib/net/address.ts";
+import { concat } from "./bytes.ts";
 import {
   bitString,
   booleanTrue,
-  concat,
   type Der,
   explicit,
   implicit,

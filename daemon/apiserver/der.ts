@@ -1,5 +1,6 @@
 /** The part of DER (ITU-T X.690) that X.509 certificates are made of. */
 import { CodedError } from "../../lib/errors.ts";
+import { concat } from "./bytes.ts";
 
 /** Bytes of one or more encoded values. */
 export type Der = Uint8Array<ArrayBuffer>;
@@ -20,17 +21,6 @@ const tags = {
   sequence: 0x30,
   set: 0x31,
 } as const;
-
-/** Joins encoded values. */
-export function concat(...parts: readonly Uint8Array[]): Der {
-  const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
-}
 
 /** A value of any tag below 31. */
 export function tagged(tag: number, ...content: readonly Uint8Array[]): Der {

@@ -3,8 +3,10 @@ import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { messageOf } from "../../lib/errors.ts";
 import { ApiError, badRequest, unsupportedMediaType } from "./api_error.ts";
+import { concat } from "./bytes.ts";
 import { isJsonObject, type JsonObject, type JsonValue, parseJson } from "./json.ts";
 import type { QueryReader } from "./collection.ts";
+import { decodeProtobuf, protobufType } from "./protobuf_body.ts";
 import type { DeleteOptions } from "./service.ts";
 
 /** Largest body, in bytes, as a kube-apiserver takes it. */
@@ -39,6 +41,10 @@ function decode(text: string, type: string): JsonValue {
 }
 
 async function readText(request: Request): Promise<string> {
+  return new TextDecoder().decode(await readBytes(request));
+}
+
+async function readBytes(request: Request): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of request.body ?? []) {
@@ -46,9 +52,7 @@ async function readText(request: Request): Promise<string> {
     if (length > maxBodyBytes) throw tooLarge();
     chunks.push(chunk);
   }
-  const decoder = new TextDecoder();
-  return chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join("") +
-    decoder.decode();
+  return concat(...chunks);
 }
 
 function tooLarge(): ApiError {
@@ -70,6 +74,7 @@ function toJson(value: unknown): JsonValue {
  */
 export async function readObject(request: Request): Promise<JsonObject> {
   const type = mediaType(request.headers.get("content-type") ?? "application/json");
+  if (type === protobufType) return decodeProtobuf(await readBytes(request));
   if (!objectTypes.includes(type)) throw unsupportedMediaType(objectTypes);
   const body = await readBody(request, type);
   if (!isJsonObject(body)) throw badRequest("Expected the body of the request to be an object");
