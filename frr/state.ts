@@ -154,7 +154,7 @@ export function parseRouteTable(json: string): FrrRoute[] {
         [ip, interfaceName].filter(Boolean).join(" ")
       ),
     }))
-  );
+  ).toSorted((a, b) => compareText(a.prefix, b.prefix));
 }
 
 const prefixRoute = z.object({
@@ -178,7 +178,7 @@ export function parsePrefixRoutes(json: string): FrrPrefixRoute[] {
         nexthop: path.nexthops[0]?.ip ?? "",
         peer: path.peerId === "(unspec)" ? "" : path.peerId,
       }))
-  );
+  ).toSorted((a, b) => compareText(a.rd, b.rd) || compareText(a.prefix, b.prefix));
 }
 
 function parseJson(text: string): unknown {

@@ -19,8 +19,7 @@ export interface TestAgent extends AsyncDisposable {
 export async function startTestAgent(
   frr: Pick<FrrInstance, "vtyDir" | "confDir">,
 ): Promise<TestAgent> {
-  const dir = await Deno.makeTempDir({ prefix: "pr2t-frr-" });
-  const socketPath = join(dir, "reload.sock");
+  const socketPath = join(frr.vtyDir, "reload.sock");
   const stop = new AbortController();
   const listening = Promise.withResolvers<number>();
   const done = runFrrAgent({
@@ -44,7 +43,6 @@ export async function startTestAgent(
       client[Symbol.dispose]();
       stop.abort();
       await done;
-      await Deno.remove(dir, { recursive: true });
     },
   };
 }
