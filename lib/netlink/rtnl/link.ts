@@ -1,28 +1,24 @@
-import {
-  bind,
-  type BoundRequest,
-  type NetlinkConnection,
-  type NetlinkRequest,
-} from "../connection.ts";
+import type { NetlinkConnection, NetlinkRequest } from "../connection.ts";
 import { NetlinkError } from "../errors.ts";
-import { decodeKind, encodeKind, type LinkKind } from "../link_kinds/link_kind.ts";
-import { type MessageView, NLM_F, type Payload } from "../message.ts";
-import { type BridgePort, decodeBridgePort, encodeBridgePort } from "./bridge_port.ts";
+import { decodeKind, type LinkKind } from "../link_kinds/link_kind.ts";
+import type { MessageView, Payload } from "../message.ts";
+import { type BridgePort, decodeBridgePort } from "./bridge_port.ts";
+import { creationRequests } from "./link_creation.ts";
 import {
+  type AddrGenMode,
+  addrGenModeOf,
+  afSpecOf,
   IFF_RUNNING,
   IFF_UP,
   type LinkAttributes,
+  type LinkHeader,
   linkHeader,
-  type LinkHeaderField,
+  linkHeaderOf,
   linkPayload,
   RTEXT_FILTER_SKIP_STATS,
+  upFlags,
 } from "./link_message.ts";
-import { AF, RTM } from "./types.ts";
-
-/** How a link's IPv6 link-local address is made (include/uapi/linux/if_link.h, `enum in6_addr_gen_mode`). */
-export type AddrGenMode = "eui64" | "none" | "stable_secret" | "random";
-
-const ADDR_GEN_MODES: readonly AddrGenMode[] = ["eui64", "none", "stable_secret", "random"];
+import { RTM } from "./types.ts";
 
 /** A link to be created; what is left out gets the kernel's default. */
 export interface LinkSpec {
@@ -113,8 +109,6 @@ export interface Link {
 /** Which link: by its index or its name. */
 export type LinkRef = { readonly index: number } | { readonly name: string };
 
-type LinkHeaderInput = { readonly [F in LinkHeaderField]?: number };
-
 /**
  * Creates a link and all that belongs to it in one exchange with the kernel.
  *
@@ -124,18 +118,9 @@ type LinkHeaderInput = { readonly [F in LinkHeaderField]?: number };
  */
 export function createLink(c: NetlinkConnection, spec: LinkSpec): number {
   const operation = `to create the link "${spec.name}"`;
-  const settings = settingsAfterCreation(spec, operation);
   let index = 0;
-  const upAtOnce = spec.up === true && settings.length === 0;
-  const create = bind({
-    operation,
-    type: RTM.NEWLINK,
-    flags: NLM_F.CREATE | NLM_F.EXCL | NLM_F.ECHO,
-    codec: linkPayload,
-    value: creation(spec, upAtOnce),
-  });
   try {
-    c.batch([create, ...settings], (message) => {
+    c.batch(creationRequests(spec, operation), (message) => {
       if (message.type === RTM.NEWLINK && index === 0) {
         index = linkHeader.read(message.view, message.start, message.end).index;
       }
@@ -275,7 +260,6 @@ export function readLink(message: MessageView): Link | undefined {
   if (message.type !== RTM.NEWLINK && message.type !== RTM.DELLINK) return undefined;
   const { header, attributes } = linkPayload.read(message.view, message.start, message.end);
   const { linkInfo = {} } = attributes;
-  const mode = attributes.afSpec?.inet6?.addrGenMode;
   return {
     index: header.index,
     name: attributes.name ?? "",
@@ -294,75 +278,8 @@ export function readLink(message: MessageView): Link | undefined {
     bridgePort: linkInfo.slaveKind === "bridge" && linkInfo.slaveData !== undefined
       ? decodeBridgePort(linkInfo.slaveData)
       : undefined,
-    addrGenMode: mode === undefined ? undefined : ADDR_GEN_MODES[mode],
+    addrGenMode: addrGenModeOf(attributes),
   };
-}
-
-function creation(spec: LinkSpec, up: boolean): Payload<LinkHeader, LinkAttributes> {
-  const { name, address, master, netnsFd, group } = spec;
-  // A bridge whose MTU is given here, not changed later, follows the smallest of its ports instead of keeping it.
-  const mtu = hasLateMtu(spec) ? undefined : spec.mtu;
-  return {
-    header: linkHeaderOf(upFlags(up || undefined)),
-    attributes: {
-      name,
-      address,
-      mtu,
-      master,
-      group,
-      netnsFd,
-      linkInfo: encodeKind(spec.kind),
-    },
-  };
-}
-
-/**
- * What the kernel ignores while it creates a link goes into messages of its own behind it, in the same datagram. They name the link,
- * since its index is not known yet, and the one that brings it up comes last.
- */
-function settingsAfterCreation(spec: LinkSpec, operation: string): BoundRequest[] {
-  const { name, bridgePort, addrGenMode, alias, up } = spec;
-  const mtu = hasLateMtu(spec) ? spec.mtu : undefined;
-  if ([bridgePort, addrGenMode, alias, mtu].every((value) => value === undefined)) return [];
-  if (spec.netnsFd !== undefined) {
-    throw new TypeError(
-      `Expected none of "bridgePort", "addrGenMode" and "alias" for the link "${name}", which is created in another namespace; set them there`,
-    );
-  }
-  const change = (
-    attributes: LinkAttributes,
-    header: LinkHeaderInput = {},
-  ): NetlinkRequest<Payload<LinkHeader, LinkAttributes>> => ({
-    operation,
-    type: RTM.NEWLINK,
-    codec: linkPayload,
-    value: { header: linkHeaderOf(header), attributes: { name, ...attributes } },
-  });
-  const linkInfo = bridgePort === undefined ? undefined : {
-    slaveKind: "bridge",
-    slaveData: encodeBridgePort(bridgePort),
-  };
-  const requests = [bind(change({ mtu, alias, linkInfo, afSpec: afSpecOf(addrGenMode) }))];
-  if (up === true) requests.push(bind(change({}, upFlags(true))));
-  return requests;
-}
-
-function hasLateMtu(spec: LinkSpec): boolean {
-  return spec.kind.type === "bridge" && spec.netnsFd === undefined;
-}
-
-type LinkHeader = Readonly<Record<LinkHeaderField, number>>;
-
-function linkHeaderOf(fields: LinkHeaderInput): LinkHeader {
-  return { family: AF.UNSPEC, reserved: 0, type: 0, index: 0, flags: 0, change: 0, ...fields };
-}
-
-function upFlags(up: boolean | undefined): LinkHeaderInput {
-  return up === undefined ? {} : { flags: up ? IFF_UP : 0, change: IFF_UP };
-}
-
-function afSpecOf(mode: AddrGenMode | undefined): LinkAttributes["afSpec"] {
-  return mode === undefined ? undefined : { inet6: { addrGenMode: ADDR_GEN_MODES.indexOf(mode) } };
 }
 
 function deletion(link: LinkRef): NetlinkRequest<Payload<LinkHeader, LinkAttributes>> {

@@ -16,6 +16,7 @@ import {
   u32,
   u8,
 } from "../codec.ts";
+import { AF } from "./types.ts";
 import { payload, type PayloadCodec } from "../message.ts";
 
 /** Fields of struct ifinfomsg (include/uapi/linux/rtnetlink.h). */
@@ -122,3 +123,32 @@ export const IFF_UP = 0x1;
 export const IFF_RUNNING = 0x40;
 /** Leave statistics out of the answer (include/uapi/linux/rtnetlink.h). */
 export const RTEXT_FILTER_SKIP_STATS = 8;
+
+/** How a link's IPv6 link-local address is made (include/uapi/linux/if_link.h, `enum in6_addr_gen_mode`). */
+export type AddrGenMode = "eui64" | "none" | "stable_secret" | "random";
+
+const ADDR_GEN_MODES: readonly AddrGenMode[] = ["eui64", "none", "stable_secret", "random"];
+
+/** The values of {@link linkHeader}. */
+export type LinkHeader = Readonly<Record<LinkHeaderField, number>>;
+
+/** A header with zeros for what is not given. */
+export function linkHeaderOf(fields: { readonly [F in LinkHeaderField]?: number }): LinkHeader {
+  return { family: AF.UNSPEC, reserved: 0, type: 0, index: 0, flags: 0, change: 0, ...fields };
+}
+
+/** The header fields that set the administrative state; none to leave it as it is. */
+export function upFlags(up: boolean | undefined): { flags?: number; change?: number } {
+  return up === undefined ? {} : { flags: up ? IFF_UP : 0, change: IFF_UP };
+}
+
+/** IFLA_AF_SPEC that sets how the IPv6 link-local address is made. */
+export function afSpecOf(mode: AddrGenMode | undefined): LinkAttributes["afSpec"] {
+  return mode === undefined ? undefined : { inet6: { addrGenMode: ADDR_GEN_MODES.indexOf(mode) } };
+}
+
+/** How the IPv6 link-local address is made; `undefined` if it is not told or not known. */
+export function addrGenModeOf(attributes: LinkAttributes): AddrGenMode | undefined {
+  const mode = attributes.afSpec?.inet6?.addrGenMode;
+  return mode === undefined ? undefined : ADDR_GEN_MODES[mode];
+}
