@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { build, bundleProgram, compileBundle, findDenort, programs } from "../../build.ts";
+import { build } from "../../build.ts";
+import { bundleProgram, compileBundle, findDenort } from "../../build/compile.ts";
+import { programs } from "../../build/program.ts";
 
 const root = join(import.meta.dirname ?? ".", "..", "..");
 const decoder = new TextDecoder();
