@@ -39,6 +39,8 @@ export interface NodeCaches extends AsyncDisposable {
   readonly policies: Followed<VRFRoutingPolicy>;
   /** Names of the resources whose first list has not arrived. */
   unsynced(): string[];
+  /** Resolves once all first lists have arrived. */
+  whenSynced(signal: AbortSignal): Promise<void>;
 }
 
 /** Starts following everything. */
@@ -57,6 +59,9 @@ export function startNodeCaches(connection: KubeConnection, log: Logger): NodeCa
     nodeConfigs: follow(vrfNodeConfigKind),
     nodeStates: follow(vrfNodeStateKind),
     policies: follow(vrfRoutingPolicyKind),
+    async whenSynced(signal) {
+      await Promise.all(running.map(([, cache]) => cache.whenSynced(signal)));
+    },
     unsynced: () => running.filter(([, cache]) => !cache.synced).map(([name]) => name),
     async [Symbol.asyncDispose]() {
       await Promise.all(running.map(([, cache]) => cache[Symbol.asyncDispose]()));

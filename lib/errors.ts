@@ -9,6 +9,8 @@ export class CodedError extends Error {
   readonly code: string;
 
   /**
+   * Makes an error of one kind.
+   *
    * @param code Stable identifier of the kind of failure
    * @param message What was expected, what was found, what to do
    * @param options The underlying failure, if any

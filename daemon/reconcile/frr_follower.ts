@@ -17,8 +17,9 @@ export class FrrBehindError extends CodedError {
 /** How often FRR is asked while something is awaited, in milliseconds, and for how long: a machine without acceleration needs it. */
 const pollMs = 150;
 const patienceMs = 30_000;
-/** A restart of FRR is noticed no later than this, in milliseconds. */
+/** A restart of FRR is noticed by the first run after this, in milliseconds; while peers are down they are looked at sooner. */
 const freshMs = 10_000;
+const freshWhilePeersDownMs = 900;
 
 /** FRR as the reconciler sees it. */
 export interface FrrFollower {
@@ -65,6 +66,12 @@ export function createFrrFollower(
     }
   }
 
+  function fresh(): boolean {
+    if (seen === undefined) return false;
+    const settled = seen.state.peers.every(({ established }) => established);
+    return clock() - seen.at < (settled ? freshMs : freshWhilePeersDownMs);
+  }
+
   async function until(
     signal: AbortSignal,
     missing: (state: FrrState) => string | undefined,
@@ -94,8 +101,7 @@ export function createFrrFollower(
   return {
     async apply(text, model, signal) {
       latest = text;
-      const fresh = seen !== undefined && clock() - seen.at < freshMs;
-      if (fresh && taken?.text === text && seen?.state.epoch === taken.epoch) return;
+      if (fresh() && taken?.text === text && seen?.state.epoch === taken.epoch) return;
       const state = await look(signal);
       if (taken?.text === text && taken.epoch === state.epoch) return;
       const names = new Set(model.vrfs.map(({ name }) => name));
@@ -113,7 +119,7 @@ export function createFrrFollower(
       if (seen !== undefined) seen = { ...seen, at: 0 };
     },
     async settle(model, signal) {
-      if (taken === undefined || (seen !== undefined && clock() - seen.at < freshMs)) return;
+      if (taken === undefined || fresh()) return;
       await until(signal, (state) => {
         const down = model.vrfs.find(({ name, l3vni }) =>
           l3vni !== undefined && taken?.vrfs.has(name) === true &&
