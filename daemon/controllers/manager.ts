@@ -1,0 +1,66 @@
+import { createEventRecorder } from "../kube/events.ts";
+import {
+  type ElectionTiming,
+  type LeaderElection,
+  startLeaderElection,
+} from "../kube/leader_election.ts";
+import type { ResourceClient } from "../kube/port.ts";
+import type { Logger } from "../log.ts";
+import type { Event, Lease } from "../resources/core.ts";
+import type { DefaultDomain } from "./default_domain.ts";
+import {
+  createVrfDomainController,
+  type DomainControllerTiming,
+  type ManagedResources,
+} from "./vrf_domain_controller.ts";
+
+/** What a manager works with. */
+export interface ManagerOptions {
+  /** Local copies and clients, shared with the node's own work. */
+  readonly resources: ManagedResources;
+  /** Client of the resource Lease. */
+  readonly leases: ResourceClient<Lease>;
+  /** Client of the resource Event. */
+  readonly events: ResourceClient<Event>;
+  /** This node's name. */
+  readonly nodeName: string;
+  /** `namespace/name` of the lease; `kube-system/pyroute2-cni-manager` when absent. */
+  readonly leaseKey?: string;
+  /** Tables below it are of service VRFs. */
+  readonly serviceVrfMax: number;
+  /** Created when no VRFDomain exists at all. */
+  readonly defaultDomain: DefaultDomain;
+  /** For what is done and what fails. */
+  readonly log: Logger;
+  /** Ends the manager. */
+  readonly signal: AbortSignal;
+  /** Timing of the election and of the controller. */
+  readonly timing?: ElectionTiming & DomainControllerTiming;
+}
+
+/**
+ * Stands for the office of the manager on this node, and does its work while elected: finalizers and statuses of
+ * domains and bindings, the default domain, blocks of nodes that are gone.
+ */
+export function startManager(options: ManagerOptions): LeaderElection {
+  const { log, signal, nodeName, timing } = options;
+  const controller = createVrfDomainController({
+    ...options,
+    events: createEventRecorder({
+      client: options.events,
+      component: "pyroute2-cni-manager",
+      host: nodeName,
+      log,
+      signal,
+    }),
+  });
+  return startLeaderElection({
+    leases: options.leases,
+    key: options.leaseKey ?? "kube-system/pyroute2-cni-manager",
+    identity: `${nodeName}_${crypto.randomUUID()}`,
+    lead: (term) => controller.run(term),
+    log,
+    signal,
+    ...(timing === undefined ? {} : { timing }),
+  });
+}

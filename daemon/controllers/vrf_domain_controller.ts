@@ -1,0 +1,257 @@
+import { isDeepStrictEqual } from "node:util";
+import { createTrigger } from "../kube/coalescing_runner.ts";
+import type { EventRecorder } from "../kube/events.ts";
+import { addFinalizer, removeFinalizer } from "../kube/finalizer.ts";
+import { isKubeError } from "../kube/kube_error.ts";
+import type { KubeObject, ResourceCache, ResourceClient } from "../kube/port.ts";
+import { messageOf } from "../../lib/errors.ts";
+import type { Logger } from "../log.ts";
+import type { Node } from "../resources/core.ts";
+import type { IPBlock } from "../resources/ip_block.ts";
+import type { VRFDomain } from "../resources/vrf_domain.ts";
+import type { VRFDomainBinding } from "../resources/vrf_domain_binding.ts";
+import type { VRFNodeState } from "../resources/vrf_node_state.ts";
+import { bindingStatus } from "./binding_status.ts";
+import { type DefaultDomain, ensureDefaultDomain } from "./default_domain.ts";
+import { type Acceptance, acceptDomains, type Refusal } from "./domain_resolution.ts";
+import { createOrphanedBlocks, type OrphanedBlocks } from "./orphaned_blocks.ts";
+import { domainStatus, liveStates, remainsOf, sharesOf } from "./vrf_domain_status.ts";
+
+/** The finalizer that keeps a VRFDomain until each live node is done with it. */
+export const vrfDomainFinalizer = "cni.pyroute2.org/vrf-domain";
+
+/** A resource with its local copy and its client. */
+export interface Followed<T> {
+  /** The local copy. */
+  readonly cache: ResourceCache<T>;
+  /** Requests. */
+  readonly client: ResourceClient<T>;
+}
+
+/** The resources that the controller looks at. */
+export interface ManagedResources {
+  /** Tenants. */
+  readonly domains: Followed<VRFDomain>;
+  /** Which namespace goes to which tenant. */
+  readonly bindings: Followed<VRFDomainBinding>;
+  /** Blocks of all nodes. */
+  readonly blocks: Followed<IPBlock>;
+  /** Nodes of the cluster. */
+  readonly nodes: Followed<Node>;
+  /** What the nodes have applied. */
+  readonly nodeStates: Followed<VRFNodeState>;
+}
+
+/** Timing of the controller, in milliseconds. */
+export interface DomainControllerTiming {
+  /** Quiet time after a change; 100 when absent. */
+  readonly debounceMs?: number;
+  /** Longest wait after a change; 1 000 when absent. */
+  readonly maxDelayMs?: number;
+  /** Time between two runs without a change; 60 000 when absent. */
+  readonly resyncMs?: number;
+  /** How long a node must be gone before its blocks are released; 300 000 when absent. */
+  readonly blockGraceMs?: number;
+}
+
+/** What the controller works with. */
+export interface DomainControllerOptions {
+  /** Resources. */
+  readonly resources: ManagedResources;
+  /** Tables below it are of service VRFs. */
+  readonly serviceVrfMax: number;
+  /** Created when no VRFDomain exists at all. */
+  readonly defaultDomain: DefaultDomain;
+  /** For refusals and removals, seen by `kubectl describe`. */
+  readonly events?: EventRecorder;
+  /** For what is done and what fails. */
+  readonly log: Logger;
+  /** Timing. */
+  readonly timing?: DomainControllerTiming;
+}
+
+/** Keeps finalizers, statuses and orphaned blocks in order. Runs on the elected manager alone. */
+export interface DomainController {
+  /** Works until the signal aborts. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+/** Makes the controller. */
+export function createVrfDomainController(options: DomainControllerOptions): DomainController {
+  const { resources, timing = {} } = options;
+  return {
+    async run(signal) {
+      const orphans = createOrphanedBlocks({
+        ...resources,
+        graceMs: timing.blockGraceMs ?? 300_000,
+        log: options.log,
+      });
+      const pass = new Pass(options, orphans);
+      let again: ReturnType<typeof setTimeout> | undefined;
+      const trigger = createTrigger({
+        run: async (each) => {
+          clearTimeout(again);
+          const next = await pass.run(each);
+          if (next !== undefined && !signal.aborted) again = setTimeout(() => trigger.mark(), next);
+        },
+        debounceMs: timing.debounceMs ?? 100,
+        maxDelayMs: timing.maxDelayMs ?? 1_000,
+        resyncMs: timing.resyncMs ?? 60_000,
+        failed: (error) =>
+          options.log.warn("VRF domains are not all in order", { error: messageOf(error) }),
+        signal,
+      });
+      const caches = [
+        resources.domains,
+        resources.bindings,
+        resources.blocks,
+        resources.nodes,
+        resources.nodeStates,
+      ].map(({ cache }) => cache);
+      const unsubscribe = caches.map((cache) => cache.subscribe(() => trigger.mark()));
+      trigger.mark();
+      try {
+        await trigger.stopped;
+      } finally {
+        clearTimeout(again);
+        for (const stop of unsubscribe) stop();
+      }
+    },
+  };
+}
+
+/** What one run sees. */
+interface View {
+  readonly acceptance: Acceptance;
+  readonly refusals: ReadonlyMap<string, Refusal>;
+  readonly live: readonly VRFNodeState[];
+  readonly blocks: readonly IPBlock[];
+}
+
+class Pass {
+  readonly #options: DomainControllerOptions;
+  readonly #orphans: OrphanedBlocks;
+
+  constructor(options: DomainControllerOptions, orphans: OrphanedBlocks) {
+    this.#options = options;
+    this.#orphans = orphans;
+  }
+
+  /** One run over everything. One object's failure holds up no other; the run fails in the end. */
+  async run(signal: AbortSignal): Promise<number | undefined> {
+    const { domains, bindings, blocks, nodes, nodeStates } = this.#options.resources;
+    // An empty copy says nothing before the first list.
+    if (![domains, bindings, blocks, nodes, nodeStates].every(({ cache }) => cache.synced)) return;
+    const failures: unknown[] = [];
+    const attempt = async (action: () => Promise<void>) => {
+      try {
+        await action();
+      } catch (error) {
+        signal.throwIfAborted();
+        failures.push(error);
+      }
+    };
+    await attempt(() => this.#ensureDefault(signal));
+    const view = this.#view();
+    for (const domain of domains.cache.list()) {
+      await attempt(() => this.#keepFinalizer(domain, view, signal));
+      await attempt(() => this.#reportDomain(domain, view, signal));
+    }
+    for (const binding of bindings.cache.list()) {
+      await attempt(() => this.#reportBinding(binding, view, signal));
+    }
+    let next: number | undefined;
+    await attempt(async () => {
+      next = await this.#orphans.release(signal);
+    });
+    if (failures.length === 1) throw failures[0];
+    if (failures.length > 1) throw new AggregateError(failures, failures.map(messageOf).join("; "));
+    return next;
+  }
+
+  #view(): View {
+    const { domains, nodes, nodeStates, blocks } = this.#options.resources;
+    const acceptance = acceptDomains(domains.cache.list(), this.#options);
+    return {
+      acceptance,
+      refusals: new Map(acceptance.refused.map((refusal) => [refusal.name, refusal])),
+      live: liveStates(nodes.cache.list(), nodeStates.cache.list()),
+      blocks: blocks.cache.list(),
+    };
+  }
+
+  async #ensureDefault(signal: AbortSignal): Promise<void> {
+    const { resources: { domains }, defaultDomain, log } = this.#options;
+    if (domains.cache.list().length + domains.cache.invalid().size > 0) return;
+    if (await ensureDefaultDomain(domains.client, defaultDomain, signal)) {
+      log.info("Default domain created", { domain: defaultDomain.name });
+    }
+  }
+
+  async #keepFinalizer(domain: VRFDomain, view: View, signal: AbortSignal): Promise<void> {
+    const { resources: { domains, nodes, nodeStates, blocks }, log } = this.#options;
+    const { name, deletionTimestamp, finalizers = [] } = domain.metadata;
+    if (deletionTimestamp === undefined) {
+      if (!finalizers.includes(vrfDomainFinalizer)) {
+        await addFinalizer(domains.client, domain, vrfDomainFinalizer, signal);
+      }
+      return;
+    }
+    if (!finalizers.includes(vrfDomainFinalizer)) return;
+    const refused = view.refusals.has(name);
+    if (!isGone(remainsOf(domain, view.live, view.blocks, refused))) return;
+    // The copies may be behind what a node has announced: the server is asked before the object goes for good.
+    const live = liveStates(await nodes.client.list(signal), await nodeStates.client.list(signal));
+    const left = refused ? [] : await blocks.client.list(signal);
+    if (!isGone(remainsOf(domain, live, left, refused))) return;
+    await removeFinalizer(domains.client, domain, vrfDomainFinalizer, signal);
+    log.info("Domain released", { domain: name, vrf: domain.spec.vrf });
+  }
+
+  async #reportDomain(domain: VRFDomain, view: View, signal: AbortSignal): Promise<void> {
+    const { resources: { domains }, events } = this.#options;
+    const refusal = view.refusals.get(domain.metadata.name);
+    const remains = remainsOf(domain, view.live, view.blocks, refusal !== undefined);
+    // What goes away in this very run gets no last words.
+    if (domain.metadata.deletionTimestamp !== undefined && isGone(remains)) return;
+    const status = domainStatus(domain, sharesOf(domain, view.live), remains, refusal, new Date());
+    if (refusal !== undefined) {
+      events?.record(domain, { type: "Warning", reason: refusal.reason, message: refusal.message });
+    }
+    await writeStatus(domains.client, domain, domain.status, status, signal);
+  }
+
+  async #reportBinding(
+    binding: VRFDomainBinding,
+    view: View,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { bindings } = this.#options.resources;
+    const status = bindingStatus(binding, bindings.cache.list(), view.acceptance, new Date());
+    await writeStatus(bindings.client, binding, binding.status, status, signal);
+  }
+}
+
+function isGone(remains: { nodes: readonly string[]; blocks: readonly string[] }): boolean {
+  return remains.nodes.length + remains.blocks.length === 0;
+}
+
+async function writeStatus<T extends KubeObject>(
+  client: ResourceClient<T>,
+  object: KubeObject,
+  before: unknown,
+  status: unknown,
+  signal: AbortSignal,
+): Promise<void> {
+  if (isDeepStrictEqual(plain(before), plain(status))) return;
+  try {
+    await client.patchStatus(object.metadata.name, { status }, signal);
+  } catch (thrown) {
+    if (!isKubeError(thrown, "NotFound")) throw thrown;
+  }
+}
+
+/** As it is on the wire: without fields that are undefined. */
+function plain(value: unknown): unknown {
+  return value === undefined ? undefined : JSON.parse(JSON.stringify(value));
+}
