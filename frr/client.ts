@@ -70,7 +70,8 @@ export function createFrrClient(socketPath: string): FrrClient {
     init: RequestInit,
   ): Promise<{ ok: boolean; body: unknown }> {
     try {
-      const response = await fetch(`http://frr-agent${path}`, { ...init, client: http });
+      // A literal address: Deno looks a name up even where the socket's path says it all, and waits for the resolver.
+      const response = await fetch(`http://127.0.0.1${path}`, { ...init, client: http });
       return { ok: response.ok, body: await response.json() };
     } catch (cause) {
       if (init.signal?.aborted === true) {
