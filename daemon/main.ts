@@ -3,6 +3,7 @@
  *
  * Each subcommand loads its own modules, so that the FRR agent does not carry the Kubernetes client.
  */
+import process from "node:process";
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { CodedError, messageOf } from "../lib/errors.ts";
 import { createLogger, type Logger, stderrSink } from "./log.ts";
@@ -157,6 +158,8 @@ async function main(args: readonly string[]): Promise<number> {
     console.error(usage);
     return name === "help" || name === "--help" ? 0 : 2;
   }
+  // A library's deprecation notice is no line of ours: stderr carries JSON alone.
+  process.noDeprecation = true;
   const log = createLogger("info", stderrSink());
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {

@@ -1,6 +1,6 @@
 /** What the demo and the lab's other commands have in common: the words on the command line, backend, build, progress. */
 import { parseArgs } from "node:util";
-import { ensurePrerequisites, labNeeds, vmNeeds } from "../prerequisites.ts";
+import { ensurePrerequisites, kubectlNeeds, labNeeds, vmNeeds } from "../prerequisites.ts";
 import { executeRaw } from "./process.ts";
 
 /** The root of the repository. */
@@ -70,7 +70,7 @@ export async function hasVrfLink(): Promise<boolean> {
 
 /** Installs what is missing, or says what is. */
 export async function prepare(place: Place, install: boolean, signal: AbortSignal): Promise<void> {
-  await ensurePrerequisites([...labNeeds, ...place.guest ? vmNeeds : []], {
+  await ensurePrerequisites([...labNeeds, ...kubectlNeeds, ...place.guest ? vmNeeds : []], {
     install,
     signal,
     report: (line) => console.error(line),

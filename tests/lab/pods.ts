@@ -94,14 +94,13 @@ export function callPlugin(
 
 /** The pods as objects of the API, as a scheduler would have left them. */
 export function podManifests(pods: readonly LabPod[]): string {
-  return pods.map((pod) =>
-    JSON.stringify({
-      apiVersion: "v1",
-      kind: "Pod",
-      metadata: { name: pod.name, namespace: pod.namespace },
-      spec: { nodeName: pod.node, containers: [{ name: "responder", image: "responder" }] },
-    })
-  ).join("\n---\n");
+  const items = pods.map((pod) => ({
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name: pod.name, namespace: pod.namespace },
+    spec: { nodeName: pod.node, containers: [{ name: "responder", image: "responder" }] },
+  }));
+  return JSON.stringify({ apiVersion: "v1", kind: "List", items });
 }
 
 /** Address of a result, without the length. */
