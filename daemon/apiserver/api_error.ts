@@ -37,6 +37,8 @@ export class ApiError extends CodedError {
   readonly details: ErrorDetails | undefined;
 
   /**
+   * Makes the failure.
+   *
    * @param httpStatus HTTP status
    * @param reason The Status object's `reason`
    * @param message For a person

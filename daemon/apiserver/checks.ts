@@ -12,7 +12,7 @@ import type { ApiObject } from "./api_object.ts";
 import { type JsonObject, own } from "./json.ts";
 import type { SentMeta } from "./object_meta.ts";
 import type { ServedKind } from "./served_kinds.ts";
-import type { DeleteOptions, Target, WriteOptions } from "./service.ts";
+import type { DeleteOptions, Target, WriteOptions } from "./verbs.ts";
 
 /** Refuses a body of another kind or version. @throws {ApiError} 400 */
 export function checkTypeMeta({ kind, custom }: ServedKind, sent: JsonObject): void {

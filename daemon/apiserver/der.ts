@@ -90,8 +90,8 @@ export function utf8String(text: string): Der {
  * @throws {DerError} `InvalidObjectIdentifier`
  */
 export function objectIdentifier(dotted: string): Der {
-  const [first, second, ...rest] = dotted.split(".").map(Number);
-  if (first === undefined || second === undefined || rest.some((arc) => !(arc >= 0))) {
+  const [first = 0, second = 0, ...rest] = dotted.split(".").map(Number);
+  if (!/^[012](\.(0|[1-9]\d{0,8}))+$/.test(dotted)) {
     throw new DerError(
       "InvalidObjectIdentifier",
       `Expected an object identifier such as "2.5.4.3", found "${dotted}"`,

@@ -5,6 +5,7 @@ export type JsonValue = string | number | boolean | null | readonly JsonValue[] 
 
 /** A JSON object; a key whose value is undefined counts as absent. */
 export interface JsonObject {
+  /** Value of a key. */
   readonly [key: string]: JsonValue | undefined;
 }
 

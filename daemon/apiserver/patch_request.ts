@@ -7,7 +7,7 @@ import { isJsonObject, type JsonObject, type JsonValue, own } from "./json.ts";
 import { applyJsonPatch, applyMergePatch, PatchError } from "./json_patch.ts";
 import { serverSideApply } from "./server_side_apply.ts";
 import type { ServedKind } from "./served_kinds.ts";
-import type { ResourceService, Target, WriteOptions } from "./service.ts";
+import type { ResourceService, Target, WriteOptions } from "./verbs.ts";
 import { applyStrategicMerge } from "./strategic_merge.ts";
 
 /** Media types of patches. */

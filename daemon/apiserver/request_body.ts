@@ -7,7 +7,7 @@ import { concat } from "./bytes.ts";
 import { isJsonObject, type JsonObject, type JsonValue, parseJson } from "./json.ts";
 import type { QueryReader } from "./collection.ts";
 import { decodeProtobuf, protobufType } from "./protobuf_body.ts";
-import type { DeleteOptions } from "./service.ts";
+import type { DeleteOptions } from "./verbs.ts";
 
 /** Largest body, in bytes, as a kube-apiserver takes it. */
 export const maxBodyBytes = 3 * 1024 * 1024;

@@ -11,7 +11,7 @@ import { createPresenter, type Presenter } from "./present.ts";
 import { isDryRun, mediaType, readBody, readDeleteOptions, readObject } from "./request_body.ts";
 import { findServedKind, parseResourcePath, type ResourcePath } from "./request_path.ts";
 import { type ServedKind, servedKinds } from "./served_kinds.ts";
-import type { DeleteOptions, ResourceService, Target, WriteOptions } from "./service.ts";
+import type { DeleteOptions, ResourceService, Target, WriteOptions } from "./verbs.ts";
 import type { Store } from "./store.ts";
 import type { IncludeObject } from "./table.ts";
 import type { WatchRequest } from "./watch_stream.ts";
@@ -144,7 +144,10 @@ function watch(parts: HandlerParts, call: Call): Response {
   const { path, served, query, presenter } = call;
   const collection = parseCollectionQuery(served, query);
   const initial = isTrue(query("sendInitialEvents"));
-  const from = collection.resourceVersion;
+  // A client that declines initial events begins with the next change.
+  const from = query("sendInitialEvents") === "false"
+    ? collection.resourceVersion || parts.store.revision
+    : collection.resourceVersion;
   const seconds = parseCount("timeoutSeconds", query("timeoutSeconds"));
   return parts.watch({
     resource: served.resource,

@@ -10,7 +10,8 @@ import { loadCredentials, prepareDataDir, writeKubeconfig } from "./data_dir.ts"
 import type { Presenter } from "./present.ts";
 import { createResourceHandler } from "./resource_handler.ts";
 import { servedKinds } from "./served_kinds.ts";
-import { createResourceService, type ResourceService } from "./service.ts";
+import { createResourceService } from "./service.ts";
+import type { ResourceService } from "./verbs.ts";
 import { openStore, type Store } from "./store.ts";
 import { watchEvents, type WatchRequest } from "./watch_stream.ts";
 

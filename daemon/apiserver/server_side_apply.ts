@@ -76,7 +76,7 @@ export function serverSideApply(
 
   let merged = applyStrategicMerge(live ?? {}, withoutManagedFields(config));
   const stillOwned = new Set(kept.flatMap((entry) => entry.leaves));
-  for (const leaf of owned) {
+  for (const leaf of [...owned].toSorted((a, b) => Number(isItemKey(a)) - Number(isItemKey(b)))) {
     const dropped = !wanted.has(leaf) && !stillOwned.has(leaf);
     // An empty object that was applied has since been filled: that is not this manager's to take away.
     if (dropped && !isFilled(leafValue(merged, leaf))) {
@@ -235,6 +235,12 @@ function removeLeaf(root: JsonValue, path: readonly string[]): JsonValue {
   const left = rest.length === 0 ? undefined : removeLeaf(child, rest);
   const others = Object.fromEntries(Object.entries(root).filter(([other]) => other !== name));
   return left === undefined ? others : { ...others, [name]: left };
+}
+
+/** Whether a leaf is the key by which a list's item is found; it goes last, or the item's other fields are lost sight of. */
+function isItemKey(leaf: Leaf): boolean {
+  const [item = "", field = ""] = leaf.split("\0").slice(-2);
+  return item.startsWith("k:") && item.startsWith(`k:{${JSON.stringify(field.slice(2))}:`);
 }
 
 function isFilled(value: JsonValue | undefined): boolean {

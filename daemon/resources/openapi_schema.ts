@@ -5,6 +5,7 @@ import type { ResourceKind, Schema } from "./kind.ts";
 
 /** A node of an OpenAPI 3.0 schema. */
 export interface OpenApiSchema {
+  /** Value of a keyword. */
   readonly [keyword: string]: unknown;
 }
 
