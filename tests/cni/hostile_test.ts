@@ -72,6 +72,11 @@ function openDescriptors(): number {
   return [...Deno.readDirSync("/proc/self/fd")].length;
 }
 
+/** How many datagrams the daemon has refused. */
+function refusals(node: Node): number {
+  return node.lines.filter((line) => line.includes("Descriptor refused")).length;
+}
+
 /** Makes a socket file and closes the socket. */
 function leaveDatagramSocket(path: string): void {
   using socket = openUnixDatagram();
@@ -119,6 +124,9 @@ Deno.test("A request id expires, and the descriptor that came for it is closed",
   const before = openDescriptors();
   const rid = await client.create();
   assert.equal(sendFds(node.fdpass, JSON.stringify({ rid }), [pod.netns.fd]), 0);
+  // Datagrams keep their order: when the second one has been judged, the first one has arrived.
+  assert.equal(sendFds(node.fdpass, "x", []), 0);
+  await eventually(() => refusals(node) > 0, "the datagrams to be judged");
   await eventually(() => openDescriptors() === before, "the descriptor to be closed");
   assert.match((await client.add(node, rid, pod)).msg, /expired/);
   assertNothingLeft(node, pod);
@@ -180,12 +188,14 @@ Deno.test("Datagrams that make no sense are dropped, counted, and stop nothing",
   assert.equal(sendFds(node.fdpass, JSON.stringify({ rid: "0".repeat(32) }), [pod.netns.fd]), 0);
   const rid = await client.create();
   assert.equal(sendFds(node.fdpass, JSON.stringify({ rid }), [pod.netns.fd]), 0);
-  assert.equal(sendFds(node.fdpass, JSON.stringify({ rid }), [pod.netns.fd]), 0);
   assert.deepEqual(await client.add(node, rid, pod), { code: 0, msg: "" });
-  await eventually(() => openDescriptors() === before, "all descriptors to be closed");
+  // The request has ended: one more descriptor for it belongs to nobody.
+  assert.equal(sendFds(node.fdpass, JSON.stringify({ rid }), [pod.netns.fd]), 0);
+  await eventually(() => refusals(node) === 8, "all datagrams to be judged");
+  assert.equal(openDescriptors(), before);
   const metrics = await node.metrics.render();
   assert.match(metrics, /refused_total\{reason="malformed"\} 6/);
-  assert.match(metrics, /refused_total\{reason="unknown"\} 1/);
+  assert.match(metrics, /refused_total\{reason="unknown"\} 2/);
 });
 
 Deno.test("Another process of root cannot bring its descriptor into a request", async () => {
