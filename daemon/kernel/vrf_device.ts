@@ -7,7 +7,13 @@
  * @module
  */
 import type { NetlinkConnection } from "../../lib/netlink/connection.ts";
-import { createLink, deleteLink, getLink, setLink } from "../../lib/netlink/rtnl/link.ts";
+import {
+  createLink,
+  deleteLink,
+  getLink,
+  listLinks,
+  setLink,
+} from "../../lib/netlink/rtnl/link.ts";
 import type { Route } from "../../lib/netlink/rtnl/route.ts";
 import { RT_TABLE } from "../../lib/netlink/rtnl/types.ts";
 import { formatPrefix, networkOf, parsePrefix } from "../../lib/net/prefix.ts";
@@ -61,7 +67,8 @@ export function openDeviceKernel(options: KernelOptions): Kernel {
       ensureVrfLink(connection, spec);
       // After the link: the vrf module brings sysctls of its own.
       inside(host.netns, () => ensureHostSysctls(deviceSysctls));
-      const found = inTable(listOwnRoutes(connection), spec.table);
+      const found = deleteStrays(connection, listOwnRoutes(connection))
+        .filter((route) => route.table === spec.table);
       applyRoutes(connection, diffRoutes([unreachablePrefix(spec.prefix, spec.table)], found));
     },
     ensureOverlay(spec, overlay) {
@@ -72,7 +79,8 @@ export function openDeviceKernel(options: KernelOptions): Kernel {
     },
     removeOverlay: (_vrfName, overlay) => removeOverlayLinks(connection, overlay),
     detachVrf(vrf) {
-      deleteRoutes(connection, inTable(listOwnRoutes(connection), vrf.table));
+      const kept = deleteStrays(connection, listOwnRoutes(connection));
+      deleteRoutes(connection, inTable(kept, vrf.table));
       return Promise.resolve();
     },
     async removeVrf(vrf) {
@@ -139,11 +147,24 @@ function ensureVrfLink(connection: NetlinkConnection, spec: VrfSpec): void {
     return;
   }
   if (found !== undefined) {
-    deleteRoutes(connection, inTable(listOwnRoutes(connection), found.kind.table));
     deleteLink(connection, { index: found.index });
   }
   const kind = { type: "vrf", table: spec.table } as const;
   createLink(connection, { name: spec.name, kind, alias: ownerAlias, up: true });
+}
+
+/**
+ * Deletes our routes in tables that no VRF has, and gives the others. Where somebody deleted a VRF's link by hand, the route that leads
+ * nowhere stays, and nothing tells any more whose it was.
+ */
+function deleteStrays(connection: NetlinkConnection, routes: readonly Route[]): Route[] {
+  const tables = new Set<number>();
+  for (const link of listLinks(connection, { kind: "vrf" })) {
+    if (isOfKind(link, "vrf")) tables.add(link.kind.table);
+  }
+  const isStray = ({ table }: Route) => table !== RT_TABLE.MAIN && !tables.has(table);
+  deleteRoutes(connection, routes.filter(isStray));
+  return routes.filter((route) => !isStray(route));
 }
 
 /** Our routes in a VRF's table. The main table is nobody's VRF. */

@@ -6,7 +6,7 @@ import { createNamedNetns, deleteNamedNetns, openNamedNetns } from "../../lib/sy
 import { netnsIdentity } from "../../lib/sys/netns.ts";
 import type { Host } from "./host.ts";
 import { vrfOfName } from "./names.ts";
-import { isOfKind } from "./ownership.ts";
+import { isOfKind, isOurs } from "./ownership.ts";
 
 /** An open VRF namespace. Not owned by who gets it. */
 export interface VrfSpace {
@@ -121,7 +121,9 @@ export class VrfSpaces implements Disposable {
     if (space === undefined) return;
     try {
       for (const link of listLinks(space.connection)) {
-        if (isOfKind(link, "vxlan")) deleteLink(space.connection, { index: link.index });
+        if (isOfKind(link, "vxlan") && isOurs(link)) {
+          deleteLink(space.connection, { index: link.index });
+        }
       }
     } finally {
       this.#close(space);
