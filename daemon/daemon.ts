@@ -3,7 +3,8 @@ import { createFrrClient } from "../frr/client.ts";
 import { messageOf } from "../lib/errors.ts";
 import { NetlinkConnection } from "../lib/netlink/connection.ts";
 import type { DaemonConfig } from "./config.ts";
-import { startManager } from "./manager.ts";
+import type { DefaultDomain } from "./controllers/default_domain.ts";
+import { startManager } from "./controllers/manager.ts";
 import { ensureNode } from "./controllers/node_registration.ts";
 import { createNodeStateWriter } from "./controllers/node_state_writer.ts";
 import { createDomainView, type DomainView } from "./domain_view.ts";
@@ -19,12 +20,15 @@ import { createAddressPool } from "./ipam/address_pool.ts";
 import { openJournal } from "./ipam/journal.ts";
 import type { NodeAddressPool } from "./ipam/port.ts";
 import { openKernel } from "./kernel/open_kernel.ts";
+import { vrfName } from "./kernel/names.ts";
 import type { Kernel } from "./kernel/port.ts";
 import { type InCluster, type KubeConnection, loadKube } from "./kube/connect.ts";
+import { createResourceClient } from "./kube/resource_client.ts";
 import { wait } from "./kube/wait.ts";
 import type { Logger } from "./log.ts";
 import { type NodeCaches, startNodeCaches } from "./node_caches.ts";
 import { type NodeLoop, startNodeLoop } from "./node_loop.ts";
+import { eventKind, leaseKind } from "./resources/core.ts";
 import { podNetwork } from "./pod/network.ts";
 import { type CniServer, startCniServer } from "./server/cni_server.ts";
 import type { CniHandlers } from "./server/cni_api.ts";
@@ -110,18 +114,19 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     log,
     signal,
   });
+  const tasks: Promise<void>[] = [];
   stack.defer(async () => {
     await flush(pool, log);
     await state.flush();
     background.abort(new Error("The daemon ends"));
-    await Promise.all([loop.stopped, state.stopped]);
+    await Promise.allSettled([loop.stopped, state.stopped, ...tasks]);
   });
   await using _server = await serve({ options, kernel, caches, pool, domains, metrics, loop });
-  const tasks = [
-    startManager({ caches, connection, nodeName, config, log, signal }),
+  tasks.push(
+    manage(caches, connection, options, signal),
     ...config.node.register ? [registerNode(kernel, caches, options, signal)] : [],
     collectGarbage(pool, caches, domains, options, signal),
-  ];
+  );
   log.info("Daemon started", { node: nodeName, version, backend: kernel.backend });
   const stopped = Promise.withResolvers<void>();
   options.signal.addEventListener("abort", () => stopped.resolve(), { once: true });
@@ -182,6 +187,43 @@ function handlersOf(deps: HandlerDeps, { domains, loop }: Parts): CniHandlers {
       const { ready, reasons } = loop.readiness();
       return { ready, reasons, connected: loop.frrAnswers() };
     }),
+  };
+}
+
+/** Stands for the office of the manager; does the cluster's work while elected. */
+async function manage(
+  caches: NodeCaches,
+  connection: KubeConnection,
+  { nodeName, config, log }: DaemonOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  await caches.whenSynced(signal);
+  const election = startManager({
+    resources: caches,
+    leases: createResourceClient(connection, leaseKind),
+    events: createResourceClient(connection, eventKind),
+    nodeName,
+    serviceVrfMax: config.default.service_vrf_max,
+    defaultDomain: defaultDomainOf(config),
+    log,
+    signal,
+  });
+  await election.stopped;
+}
+
+function defaultDomainOf(
+  { default: { vrf, prefix, prefixlen, ipblocklen, system_vrf_type } }: DaemonConfig,
+): DefaultDomain {
+  return {
+    name: vrfName(vrf),
+    spec: {
+      vrf,
+      table: vrf,
+      prefix,
+      prefixlen,
+      ipblocklen,
+      attachments: [{ type: system_vrf_type, vni: vrf, port: 4789 }],
+    },
   };
 }
 

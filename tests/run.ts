@@ -11,8 +11,10 @@ import { removeAbandonedLabs } from "./lab/lab.ts";
 import {
   containerdNeeds,
   ensurePrerequisites,
+  kubectlNeeds,
   labNeeds,
   type Need,
+  recordingNeeds,
   vmNeeds,
 } from "./prerequisites.ts";
 import { runInGuest } from "./vm/guest.ts";
@@ -53,7 +55,7 @@ const tiers: readonly Tier[] = [
     name: "integration",
     about:
       "parts together: kernel adapters, IPAM, plugin and daemon, the embedded API with kubectl",
-    needs: [...labNeeds, ...containerdNeeds],
+    needs: [...labNeeds, ...kubectlNeeds, ...recordingNeeds, ...containerdNeeds],
     built: true,
     files: [
       "tests/netlink",
@@ -68,7 +70,7 @@ const tiers: readonly Tier[] = [
   {
     name: "lab",
     about: "two nodes with FRR, VRFs as network namespaces",
-    needs: labNeeds,
+    needs: [...labNeeds, ...kubectlNeeds],
     built: true,
     files: ["tests/lab"],
   },
@@ -83,7 +85,7 @@ const tiers: readonly Tier[] = [
     name: "device",
     about:
       "the kernel adapter and the lab again, VRFs as vrf links, in one guest where this kernel lacks them",
-    needs: [...labNeeds, ...vmNeeds],
+    needs: [...labNeeds, ...kubectlNeeds, ...vmNeeds],
     built: true,
     files: ["tests/kernel/device_backend_test.ts", "tests/lab/lab_test.ts"],
     guest: true,

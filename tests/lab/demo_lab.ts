@@ -19,6 +19,13 @@ const patience = 120;
 
 /** Applies namespaces, tenants, bindings and blocks; resolves when every node carries them. */
 export async function applyTenants(lab: Lab, signal: AbortSignal): Promise<void> {
+  // The default domain is made only where there is no domain at all: the elected manager goes first.
+  await until(
+    "the default domain",
+    patience,
+    async () => await kubectl(lab, ["get", "vrfdomain", defaultTenant]).then(() => true),
+    signal,
+  );
   const manifests = new URL("./manifests", import.meta.url).pathname;
   await kubectl(lab, ["apply", "-f", manifests]);
   signal.throwIfAborted();
