@@ -1,0 +1,143 @@
+/** A containerd of a node's own, and containers that `ctr run --cni` starts on it as a person would. */
+import type { Holder } from "../lab/holder.ts";
+import { until } from "../lab/process.ts";
+import {
+  configurationDirectory,
+  makeNodeDirectories,
+  runtimeDirectory,
+} from "./node_directories.ts";
+import { imageName, makeImage, makeRootFileSystem, rootFileSystem } from "./root_file_system.ts";
+
+/** Seconds for what takes fractions of one where nothing is emulated. */
+const patience = 120;
+
+/** Path of containerd's socket, on the node. */
+export const containerdSocket = `${runtimeDirectory}/containerd.sock`;
+
+/** What containerd is started with. */
+export interface ContainerdOptions {
+  /** The node. */
+  readonly holder: Holder;
+  /** Directory for the logs. */
+  readonly directory: string;
+  /** Folder with the built plugin. */
+  readonly dist: string;
+  /** Name of containerd's namespace; its containers' control groups are below it on the whole machine. */
+  readonly namespace: string;
+}
+
+/** A running containerd. */
+export interface Containerd {
+  /** Name of its namespace for what `ctr` starts. */
+  readonly namespace: string;
+  /** Writes the one network configuration that containers get. */
+  configure(plugins: readonly unknown[]): Promise<void>;
+  /** Runs `ctr` to its end. @throws {CommandError} */
+  ctr(args: readonly string[]): Promise<string>;
+  /** Starts a container with its network and resolves when it runs. @throws {Error} With what `ctr` said */
+  run(name: string, command: readonly string[]): Promise<Container>;
+}
+
+/** A container that `ctr run --rm --cni` keeps an eye on. */
+export interface Container {
+  /** Its name. */
+  readonly name: string;
+  /** The id that plugins are told: containerd's namespace and the name. */
+  readonly cniId: string;
+  /** Runs a command in it. @throws {CommandError} */
+  exec(command: readonly string[]): Promise<string>;
+  /** Kills it; resolves when `ctr` has detached its network and removed it. */
+  end(): Promise<void>;
+}
+
+/** The name of every network configuration here. */
+export const networkName = "pyroute2";
+
+/** Starts containerd on a node; resolves when it answers. It ends with the node. */
+export async function startContainerd(options: ContainerdOptions): Promise<Containerd> {
+  const { holder, directory, namespace } = options;
+  await makeNodeDirectories(holder, directory, options.dist);
+  await makeRootFileSystem(holder);
+  const config = `${runtimeDirectory}/config.toml`;
+  await holder.run(["sh", "-ec", `cat > ${config}`], { stdin: configuration });
+  holder.start(["containerd", "--config", config], { log: `${directory}/containerd.log` });
+  const ctr = (args: readonly string[]) =>
+    holder.run(["ctr", "--address", containerdSocket, "--namespace", namespace, ...args]);
+  await until("containerd", patience, () => ctr(["version"]).then(() => true));
+  return {
+    namespace,
+    async configure(plugins) {
+      const list = { cniVersion: "1.0.0", name: networkName, plugins };
+      const path = `${configurationDirectory}/10-${networkName}.conflist`;
+      // In one step: the runtime reads the directory whenever it changes.
+      await holder.run(["sh", "-ec", `cat > "$0.new"; mv "$0.new" "$0"`, path], {
+        stdin: JSON.stringify(list),
+      });
+    },
+    ctr,
+    run: (name, command) => runContainer({ ...options, ctr }, name, command),
+  };
+}
+
+/** Makes the image that pods are made of known to containerd's CRI. */
+export async function importImage(holder: Holder): Promise<void> {
+  const archive = await makeImage(holder);
+  await holder.run([
+    "ctr",
+    ...["--address", containerdSocket, "--namespace", "k8s.io"],
+    ...["images", "import", archive],
+  ]);
+}
+
+async function runContainer(
+  { holder, directory, namespace, ctr }: ContainerdOptions & Pick<Containerd, "ctr">,
+  name: string,
+  command: readonly string[],
+): Promise<Container> {
+  const log = `${directory}/ctr-${name}.log`;
+  // In the foreground: only then does this ctr call the plugins with DEL when the container has ended.
+  const foreground = holder.start([
+    "ctr",
+    ...["--address", containerdSocket, "--namespace", namespace],
+    ...["run", "--rm", "--cni", "--rootfs", rootFileSystem, name, ...command],
+  ], { log });
+  let ended = false;
+  const status = foreground.status.finally(() => ended = true);
+  const said = async () => (await Deno.readTextFile(log).catch(() => "")).trim();
+  await until(`container "${name}"`, patience, async () => {
+    const line = (await ctr(["task", "ls"])).split("\n").find((row) => row.startsWith(`${name} `));
+    if (line?.includes("RUNNING")) return true;
+    return ended ? false : undefined;
+  }).then(async (running) => {
+    if (!running) throw new Error(`Container "${name}" did not run: ${await said()}`);
+  });
+  let execs = 0;
+  return {
+    name,
+    cniId: `${namespace}-${name}`,
+    exec: (words) => ctr(["task", "exec", "--exec-id", `exec-${execs++}`, name, ...words]),
+    async end() {
+      await ctr(["task", "kill", "--signal", "SIGKILL", name]);
+      await status;
+    },
+  };
+}
+
+// Snapshotters that want devices or file systems of their own are off. Containers of the CRI get no control over hugepages and no
+// AppArmor profile, which not every kernel has.
+const configuration = `version = 2
+root = "${runtimeDirectory}/root"
+state = "${runtimeDirectory}/state"
+disabled_plugins = [
+  "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",
+  "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs",
+]
+
+[grpc]
+  address = "${containerdSocket}"
+
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "${imageName}"
+  disable_apparmor = true
+  restrict_oom_score_adj = true
+`;

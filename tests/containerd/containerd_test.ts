@@ -1,0 +1,400 @@
+/**
+ * A real containerd on a node of the lab runs containers through the built plugin: by `ctr`, as a person does without a cluster, and
+ * by the CRI, as the kubelet does. One lab for all tests, each of which leaves it as it found it.
+ */
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { z } from "zod";
+import { applyTenants } from "../lab/demo_lab.ts";
+import { type Lab, openLab, removeAbandonedLabs, type RunningNode, startLab } from "../lab/lab.ts";
+import { kubectl, startDaemon } from "../lab/machines.ts";
+import { repository } from "../lab/options.ts";
+import { ipJson } from "../lab/pods.ts";
+import { executeRaw, until } from "../lab/process.ts";
+import { answerPort, outsideName, tenants, underlay } from "../lab/topology.ts";
+import {
+  type Container,
+  type Containerd,
+  containerdSocket,
+  importImage,
+  networkName,
+  startContainerd,
+} from "./containerd.ts";
+import { connectCri, type CriClient, CriError } from "./cri.ts";
+import { runtimeDirectory } from "./node_directories.ts";
+import { respondWith, rootFileSystem } from "./root_file_system.ts";
+import {
+  cgroupPrefix,
+  cgroupsOf,
+  hostMounts,
+  hostPaths,
+  pidNamespace,
+  processesIn,
+  removeAbandonedCgroups,
+  removeCgroups,
+} from "./traces.ts";
+
+const backend = Deno.env.get("PYROUTE2_LAB_BACKEND") === "device" ? "device" : "netns";
+const dist = `${repository}/dist`;
+const { signal } = new AbortController();
+const patience = 120;
+const ours = { type: "pyroute2-cni-plugin" };
+
+let lab: Lab;
+let node: RunningNode;
+let containerd: Containerd;
+let pathsBefore: string[];
+
+Deno.test.beforeAll(async () => {
+  await removeAbandonedLabs();
+  await removeAbandonedCgroups();
+  pathsBefore = await hostPaths();
+  const name = `containerd-${backend}-${Deno.pid}`;
+  const progress = (line: string) => console.error(`   ${line}`);
+  lab = await startLab({ name, backend, nodes: 1, dist, keep: false, signal, progress });
+  const [first] = lab.nodes;
+  assert.ok(first);
+  node = first;
+  await applyTenants(lab, signal);
+  containerd = await startContainerd({
+    holder: node.holder,
+    directory: lab.directory,
+    dist,
+    namespace: cgroupPrefix + lab.name,
+  });
+  await containerd.configure([ours]);
+  await importImage(node.holder);
+});
+
+Deno.test.afterAll(async () => {
+  const { name, directory } = lab;
+  const namespace = await pidNamespace(node.holder.pid);
+  assert.ok(namespace);
+  // A container runs until the end: what is left must go with the node.
+  await containerd.run("last", respondWith("last"));
+  assert.ok((await processesIn(namespace)).length > 5);
+  await lab[Symbol.asyncDispose]();
+  await until("the control groups", patience, () => removeCgroups(name).then(() => true));
+  assert.deepEqual(await processesIn(namespace), []);
+  assert.deepEqual(await cgroupsOf(name), []);
+  assert.deepEqual(await hostMounts([directory, runtimeDirectory, "/etc/cni", "/opt/cni"]), []);
+  assert.deepEqual(await hostPaths(), pathsBefore);
+  await assert.rejects(() => openLab(name), /There is no lab/);
+});
+
+/** A test on the lab. What it starts in the lab outlives it, so resources are not counted. */
+function labTest(name: string, fn: () => Promise<void>): void {
+  Deno.test({ name: `${backend}: ${name}`, fn, sanitizeOps: false, sanitizeResources: false });
+}
+
+/** Runs a test's part with containers, and ends those that are left. */
+async function withContainers(
+  names: readonly string[],
+  use: (containers: readonly Container[]) => Promise<void>,
+): Promise<void> {
+  const started = await Promise.allSettled(
+    names.map((name) => containerd.run(name, respondWith(name))),
+  );
+  const containers = started.flatMap((each) => each.status === "fulfilled" ? [each.value] : []);
+  try {
+    for (const each of started) if (each.status === "rejected") throw each.reason;
+    await use(containers);
+  } finally {
+    await Promise.all(containers.map((container) => container.end()));
+  }
+}
+
+const rowSchema = z.object({
+  container_id: z.string(),
+  domain: z.string(),
+  namespace: z.string(),
+  pod: z.string(),
+  address: z.string(),
+  gateway: z.string(),
+  block: z.string(),
+  state: z.string(),
+  host_ifname: z.string(),
+});
+
+/** What the daemon's journal says. */
+function journal(): z.infer<typeof rowSchema>[] {
+  const path = `/proc/${node.holder.pid}/root/run/pyroute2/journal.db`;
+  using database = new DatabaseSync(path, { readOnly: true });
+  return z.array(rowSchema).parse(
+    database.prepare("SELECT * FROM attachments ORDER BY container_id").all(),
+  );
+}
+
+function rowOf(id: string): z.infer<typeof rowSchema> {
+  const row = journal().find((each) => each.container_id === id);
+  assert.ok(row, `The journal has no row of "${id}"`);
+  return row;
+}
+
+const blocksSchema = z.object({
+  items: z.array(z.object({
+    metadata: z.object({ name: z.string() }),
+    spec: z.object({ cidr: z.string(), nodeName: z.string(), vrfTable: z.number() }),
+    status: z.object({ allocations: z.record(z.string(), z.string()).default({}) }).prefault({}),
+  })),
+});
+
+/** The addresses that the API shows as given, apart from the gateways: address → holder. */
+async function allocations(): Promise<Record<string, string>> {
+  const { items } = blocksSchema.parse(
+    JSON.parse(await kubectl(lab, ["get", "ipblocks", "-o", "json"])),
+  );
+  const all = items.filter(({ spec }) => spec.nodeName === node.name).flatMap(({ status }) =>
+    Object.entries(status.allocations)
+  );
+  return Object.fromEntries(all.filter(([, holder]) => holder !== "gateway"));
+}
+
+/** Names of the pods' veths that stand on the node, in whatever namespace the VRFs are. */
+async function veths(): Promise<string[]> {
+  const netns = await node.holder.run(["ip", "netns", "list"]);
+  const places = netns.split("\n").filter(Boolean).map((line) => line.split(" ")[0] ?? "");
+  const links = z.array(z.object({ ifname: z.string().optional() }));
+  const found: string[] = [];
+  for (const place of [undefined, ...places]) {
+    const shown = await ipJson(node, [...place === undefined ? [] : ["-n", place], "link"]);
+    found.push(...links.parse(shown).map(({ ifname }) => ifname ?? ""));
+  }
+  return found.filter((name) => /^veth[0-9a-f]{11}$/.test(name));
+}
+
+/** Asserts that neither kernel nor journal nor API know of any container. */
+async function assertNothingAttached(): Promise<void> {
+  assert.deepEqual(journal(), []);
+  assert.deepEqual(await veths(), []);
+  await until("the blocks' status", patience, async () => {
+    return Object.keys(await allocations()).length === 0 ? true : undefined;
+  });
+}
+
+const noise = ["-w", "3"];
+
+/** Who answers a container at an address; it is asked again until its command has begun to listen. */
+async function answerIn(container: Container, address: string): Promise<string> {
+  return await until(`an answer from "${address}"`, patience, async () => {
+    const said = await container.exec(["/bin/nc", ...noise, address, String(answerPort)]);
+    return said.trim() === "" ? undefined : said.trim();
+  });
+}
+
+/** Who answers the node at an address; an empty text for nobody. */
+async function answerOnNode(address: string): Promise<string> {
+  const words = ["busybox", "nc", ...noise, address, String(answerPort)];
+  return await until(`an answer from "${address}"`, patience, async () => {
+    const { stdout } = await executeRaw(node.holder.inside(words));
+    return stdout.trim() === "" ? undefined : stdout.trim();
+  });
+}
+
+labTest(
+  "containers get addresses of the default domain's block and reach one another",
+  async () => {
+    await withContainers(["one", "two"], async ([one, two]) => {
+      assert.ok(one && two);
+      const [mine, other] = [rowOf(one.cniId), rowOf(two.cniId)];
+      // A container of ctr's is no pod: its namespace is empty, and so it goes to the default domain.
+      assert.deepEqual([mine.domain, mine.namespace, mine.state], ["vrf-42", "", "attached"]);
+      assert.equal(mine.block, other.block);
+      const shown = await one.exec(["/bin/ip", "-o", "-4", "address", "show", "dev", "eth0"]);
+      assert.ok(shown.includes(` ${mine.address}/`), shown);
+      assert.match(mine.address, /^10\.244\./);
+      assert.match(
+        await one.exec(["/bin/ip", "route"]),
+        new RegExp(`^default via ${mine.gateway} dev eth0`),
+      );
+      assert.equal(await answerIn(one, other.address), "two");
+      assert.equal(await answerIn(two, mine.address), "one");
+      assert.equal(await answerOnNode(mine.address), "one");
+      // The outside host has no route back: it sees the node's address, or nobody at all.
+      assert.equal(await answerIn(one, underlay.outside), `${outsideName} ${node.address}`);
+      await until("the block's status", patience, async () => {
+        const given = await allocations();
+        return mine.address in given && other.address in given ? true : undefined;
+      });
+      assert.deepEqual((await veths()).sort(), [mine.host_ifname, other.host_ifname].sort());
+    });
+    await assertNothingAttached();
+  },
+);
+
+labTest("ten containers that start at once get ten addresses", async () => {
+  const names = Array.from({ length: 10 }, (_, index) => `at-once-${index}`);
+  await withContainers(names, async (containers) => {
+    const rows = containers.map(({ cniId }) => rowOf(cniId));
+    assert.equal(new Set(rows.map(({ address }) => address)).size, 10);
+    assert.equal((await veths()).length, 10);
+    const [first] = containers;
+    assert.ok(first);
+    for (const [index, { address }] of rows.entries()) {
+      assert.equal(await answerIn(first, address), names[index]);
+    }
+  });
+  await assertNothingAttached();
+});
+
+labTest("plugins of others run behind ours and get its result", async () => {
+  const sysctl = "net.ipv4.conf.eth0.arp_filter";
+  await containerd.configure([
+    ours,
+    { type: "tuning", mac: "02:00:5e:00:53:01", sysctl: { [sysctl]: "1" } },
+    { type: "portmap", snat: true, capabilities: { portMappings: true } },
+  ]);
+  try {
+    await withContainers(["chained"], async ([chained]) => {
+      assert.ok(chained);
+      const row = rowOf(chained.cniId);
+      const path = `/proc/sys/${sysctl.replaceAll(".", "/")}`;
+      assert.equal((await chained.exec(["/bin/cat", path])).trim(), "1");
+      const link = await chained.exec(["/bin/ip", "link", "show", "dev", "eth0"]);
+      assert.ok(link.includes("02:00:5e:00:53:01"), link);
+      assert.equal(await answerOnNode(row.address), "chained");
+      const cached = JSON.parse(
+        await node.holder.run([
+          "cat",
+          `/var/lib/cni/results/${networkName}-${chained.cniId}-eth0`,
+        ]),
+      );
+      assert.equal(cached.result.cniVersion, "1.0.0");
+      assert.equal(cached.result.ips[0].gateway, row.gateway);
+      assert.ok(cached.result.ips[0].address.startsWith(`${row.address}/`));
+    });
+    await assertNothingAttached();
+  } finally {
+    await containerd.configure([ours]);
+  }
+});
+
+/** Runs a test's part with pods that the CRI starts, and ends those that are left. */
+async function withPods(
+  pods: readonly { readonly name: string; readonly namespace: string }[],
+  use: (ids: readonly string[], cri: CriClient) => Promise<void>,
+): Promise<void> {
+  using cri = connectCri(`/proc/${node.holder.pid}/root${containerdSocket}`);
+  const ids: string[] = [];
+  try {
+    for (const pod of pods) {
+      ids.push(
+        await cri.runPodSandbox({
+          ...pod,
+          uid: `uid-${pod.name}`,
+          logDirectory: `${runtimeDirectory}/logs/${pod.name}`,
+          cgroupParent: `/${cgroupPrefix}${lab.name}`,
+        }),
+      );
+    }
+    await use(ids, cri);
+  } finally {
+    for (const id of ids) {
+      await cri.stopPodSandbox(id);
+      await cri.removePodSandbox(id);
+    }
+  }
+}
+
+labTest("the kubelet's interface starts pods in the domains of their namespaces", async () => {
+  const [a, b] = tenants;
+  assert.ok(a && b);
+  const pods = [
+    { name: "web-a", namespace: a.namespace },
+    { name: "web-a2", namespace: a.namespace },
+    { name: "web-b", namespace: b.namespace },
+  ];
+  await withPods(pods, async (ids, cri) => {
+    const rows = ids.map(rowOf);
+    assert.deepEqual(
+      rows.map(({ domain, namespace, pod }) => [domain, namespace, pod]),
+      [[a.name, a.namespace, "web-a"], [a.name, a.namespace, "web-a2"], [
+        b.name,
+        b.namespace,
+        "web-b",
+      ]],
+    );
+    for (const [index, id] of ids.entries()) {
+      const address = await cri.podAddress(id);
+      assert.equal(address, rows[index]?.address);
+      // The kubelet's probes come from the node.
+      assert.equal(await answerOnNode(address), pods[index]?.name);
+    }
+    const [web, other, foreign] = rows;
+    assert.ok(web && other && foreign);
+    const task =
+      (await node.holder.run(["ctr", "-a", containerdSocket, "-n", "k8s.io", "task", "ls"]))
+        .split("\n").find((line) => line.startsWith(ids[0] ?? "?"))?.split(/\s+/)[1];
+    assert.ok(task);
+    const ask = async (address: string) => {
+      const words = ["nsenter", `--net=/proc/${task}/ns/net`, "busybox", "nc", ...noise];
+      const { stdout } = await executeRaw(
+        node.holder.inside([...words, address, String(answerPort)]),
+      );
+      return stdout.trim();
+    };
+    assert.equal(await ask(other.address), "web-a2");
+    assert.equal(await ask(foreign.address), "");
+    assert.equal(await ask(underlay.outside), `${outsideName} ${node.address}`);
+  });
+  await assertNothingAttached();
+});
+
+labTest("what a runtime never detaches is released when the daemon starts again", async () => {
+  // Without an eye on it, this ctr never calls the plugins with DEL.
+  const run = ["run", "--detach", "--cni", "--rootfs", rootFileSystem, "forgotten"];
+  await containerd.ctr([...run, ...respondWith("forgotten")]);
+  const { address } = rowOf(`${containerd.namespace}-forgotten`);
+  assert.equal(await answerOnNode(address), "forgotten");
+  await containerd.ctr(["task", "rm", "--force", "forgotten"]);
+  await containerd.ctr(["container", "rm", "forgotten"]);
+  await killDaemon();
+  await startDaemon(lab, node, dist, signal);
+  await assertNothingAttached();
+});
+
+async function killDaemon(): Promise<void> {
+  await node.holder.run(["pkill", "-KILL", "-f", "pyroute2-cni.* daemon|main.ts daemon"]);
+  await until("the daemon's end", patience, async () => {
+    const { code } = await executeRaw(
+      node.holder.inside(["pgrep", "-f", "pyroute2-cni.* daemon|main.ts daemon"]),
+    );
+    return code === 0 ? undefined : true;
+  });
+}
+
+labTest(
+  "without a daemon no container starts, the runtime says why, and nothing is left",
+  async () => {
+    await killDaemon();
+    try {
+      const refused = {
+        message: /Expected the daemon to listen on ".*\/pyroute2\/api", found nobody/,
+      };
+      await assert.rejects(() => containerd.run("refused", respondWith("refused")), refused);
+      await assert.rejects(
+        () => withPods([{ name: "refused", namespace: "team-a" }], () => Promise.resolve()),
+        (error) => error instanceof CriError && refused.message.test(error.message),
+      );
+      assert.deepEqual(journal(), []);
+      assert.deepEqual(await veths(), []);
+    } finally {
+      await removeRefused();
+      await startDaemon(lab, node, dist, signal);
+    }
+    await withContainers(["refused"], async ([retried]) => {
+      assert.ok(retried);
+      assert.equal(await answerOnNode(rowOf(retried.cniId).address), "refused");
+    });
+    await assertNothingAttached();
+  },
+);
+
+/** A `ctr` whose container got no network leaves the container itself, created and never started. */
+async function removeRefused(): Promise<void> {
+  const listed = await containerd.ctr(["container", "ls", "--quiet"]);
+  for (const name of listed.split("\n").filter(Boolean)) {
+    await containerd.ctr(["task", "rm", "--force", name]).catch(() => "");
+    await containerd.ctr(["container", "rm", name]);
+  }
+}

@@ -1,0 +1,57 @@
+/** As much of the protocol buffers' encoding as the CRI client needs: texts, messages and numbers by field number. */
+
+/** A message to encode: fields by number; a record is a message inside. */
+export interface Message {
+  readonly [field: number]: string | number | Message;
+}
+
+const varintType = 0;
+const lengthType = 2;
+
+/** Encodes a message. */
+export function encode(message: Message): Uint8Array<ArrayBuffer> {
+  const bytes: number[] = [];
+  for (const [field, value] of Object.entries(message)) {
+    if (typeof value === "number") {
+      bytes.push(...varint(Number(field) << 3 | varintType), ...varint(value));
+      continue;
+    }
+    const content = typeof value === "string" ? new TextEncoder().encode(value) : encode(value);
+    bytes.push(...varint(Number(field) << 3 | lengthType), ...varint(content.length), ...content);
+  }
+  return new Uint8Array(bytes);
+}
+
+/** The first text or message with this number, as bytes; undefined when there is none. @throws {RangeError} For a malformed message */
+export function field(message: Uint8Array, wanted: number): Uint8Array | undefined {
+  let at = 0;
+  const number = () => {
+    let value = 0;
+    for (let shift = 0;; shift += 7) {
+      const byte = message[at++];
+      if (byte === undefined) throw new RangeError("Expected a whole number, found the end");
+      value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) return value;
+    }
+  };
+  while (at < message.length) {
+    const tag = number();
+    if ((tag & 7) === varintType) {
+      number();
+    } else if ((tag & 7) === lengthType) {
+      const length = number();
+      const content = message.subarray(at, at + length);
+      if (tag >>> 3 === wanted) return content;
+      at += length;
+    } else {
+      throw new RangeError(`Expected a number, text or message, found wire type ${tag & 7}`);
+    }
+  }
+  return undefined;
+}
+
+function varint(value: number): number[] {
+  const bytes: number[] = [];
+  for (; value >= 0x80; value = Math.floor(value / 128)) bytes.push(value % 128 | 0x80);
+  return [...bytes, value];
+}
