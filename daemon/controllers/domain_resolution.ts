@@ -127,9 +127,12 @@ export type DomainErrorCode = "DomainNotFound" | "DomainDeleting" | "DomainRefus
 
 /** A namespace whose pods cannot be attached. */
 export class DomainError extends CodedError {
+  /** Why. */
   declare readonly code: DomainErrorCode;
 
   /**
+   * Makes the error.
+   *
    * @param code Stable identifier
    * @param message What was expected, what was found and what to do
    */

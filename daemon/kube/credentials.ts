@@ -1,4 +1,4 @@
-import { bufferFromFileOrString, type KubeConfig } from "@kubernetes/client-node";
+import { bufferFromFileOrString } from "@kubernetes/client-node";
 import { z } from "zod";
 import { messageOf } from "../../lib/errors.ts";
 import { KubeError } from "./kube_error.ts";
@@ -15,6 +15,33 @@ export interface Credentials {
   readonly proxyUrl?: string;
 }
 
+/** What is read of client-node's KubeConfig. */
+export interface CredentialSource {
+  /** The cluster of the current context. */
+  getCurrentCluster(): {
+    readonly server: string;
+    readonly caFile?: string;
+    readonly caData?: string;
+    readonly skipTLSVerify: boolean;
+    readonly tlsServerName?: string;
+    readonly proxyUrl?: string;
+  } | null;
+  /** The user of the current context. */
+  getCurrentUser(): {
+    readonly certFile?: string;
+    readonly certData?: string;
+    readonly keyFile?: string;
+    readonly keyData?: string;
+    readonly token?: string;
+    readonly username?: string;
+    readonly password?: string;
+    readonly exec?: unknown;
+    readonly authProvider?: unknown;
+  } | null;
+  /** Runs a credential plugin and puts what it gives into the options. */
+  applyToHTTPSOptions(options: object): Promise<void>;
+}
+
 const tokenFileSchema = z.object({ config: z.object({ tokenFile: z.string() }) });
 
 const preparedSchema = z.object({
@@ -29,7 +56,7 @@ const preparedSchema = z.object({
  * @throws {KubeError} `Unauthorized` if a file or a credential plugin gives none, `Invalid` if the configuration asks
  * for something that is not supported
  */
-export async function readCredentials(config: KubeConfig): Promise<Credentials> {
+export async function readCredentials(config: CredentialSource): Promise<Credentials> {
   const cluster = config.getCurrentCluster();
   if (cluster === null) throw noContext();
   if (cluster.skipTLSVerify) {
@@ -72,7 +99,7 @@ export function noContext(): KubeError {
   );
 }
 
-async function userCredentials(config: KubeConfig): Promise<Omit<Credentials, "caCerts">> {
+async function userCredentials(config: CredentialSource): Promise<Omit<Credentials, "caCerts">> {
   const user = config.getCurrentUser();
   if (user === null) return { headers: {} };
   const cert = text(bufferFromFileOrString(user.certFile, user.certData));
@@ -95,7 +122,7 @@ async function userCredentials(config: KubeConfig): Promise<Omit<Credentials, "c
   return { headers: {}, ...client };
 }
 
-async function pluginCredentials(config: KubeConfig): Promise<Omit<Credentials, "caCerts">> {
+async function pluginCredentials(config: CredentialSource): Promise<Omit<Credentials, "caCerts">> {
   const options = { headers: {} };
   await config.applyToHTTPSOptions(options);
   const { headers, cert, key } = preparedSchema.parse(options);

@@ -25,6 +25,7 @@ export interface KubeErrorDetails extends ErrorOptions {
 
 /** A failed request to the Kubernetes API; the message names the object and says what to do. */
 export class KubeError extends CodedError {
+  /** What went wrong. */
   declare readonly code: KubeErrorCode;
   /** HTTP status, when the server answered. */
   readonly httpStatus: number | undefined;
@@ -32,6 +33,8 @@ export class KubeError extends CodedError {
   readonly retryAfterMs: number | undefined;
 
   /**
+   * Makes the error.
+   *
    * @param code What went wrong
    * @param message What was expected, what was found, what to do
    * @param details HTTP status, delay, cause

@@ -1,4 +1,4 @@
-import { type KubernetesObject, ListWatch } from "@kubernetes/client-node";
+import { KubeConfig, type KubernetesObject, ListWatch, type Watch } from "@kubernetes/client-node";
 import { z } from "zod";
 import { messageOf } from "../../lib/errors.ts";
 import type { Logger } from "../log.ts";
@@ -84,6 +84,14 @@ export function startCache<T extends KubeObject>(options: StartCacheOptions<T>):
   return new InformerCache(options);
 }
 
+/** The informer looks at `watch` alone; its type has the configuration of client-node's own watch, too. */
+function asWatch(stream: WatchStream): Watch {
+  return {
+    config: new KubeConfig(),
+    watch: (path, query, callback, done) => stream.watch(path, query, callback, done),
+  };
+}
+
 class InformerCache<T extends KubeObject> implements RunningCache<T> {
   readonly #options: StartCacheOptions<T>;
   readonly #stop = new AbortController();
@@ -128,7 +136,7 @@ class InformerCache<T extends KubeObject> implements RunningCache<T> {
     );
     this.#informer = new ListWatch(
       collectionPath(resource, options.namespace),
-      this.#stream,
+      asWatch(this.#stream),
       () => this.#list(),
       false,
       options.labelSelector,

@@ -10,6 +10,7 @@ import {
   jsonAnswer,
   openWatch,
   type ScriptedApi,
+  type ScriptedApiOptions,
   type ScriptedWatch,
   startScriptedApi,
   statusAnswer,
@@ -44,7 +45,7 @@ class Bench implements AsyncDisposable {
   onList: () => Response | undefined = () => undefined;
   onWatch: () => Response | undefined = () => undefined;
 
-  constructor(port?: number) {
+  constructor(options: ScriptedApiOptions = {}) {
     this.api = startScriptedApi((_, url) => {
       if (url.searchParams.get("watch") === "true") {
         this.versions.push(url.searchParams.get("resourceVersion"));
@@ -57,7 +58,7 @@ class Bench implements AsyncDisposable {
       this.lists += 1;
       return this.onList() ??
         jsonAnswer({ items: this.items, metadata: { resourceVersion: this.listVersion } });
-    }, port === undefined ? {} : { port });
+    }, options);
   }
 
   async watch(count: number): Promise<ScriptedWatch> {
@@ -271,7 +272,7 @@ Deno.test("a server that is stopped and started again on its port is found again
   await first[Symbol.asyncDispose]();
   await eventually("the loss is noticed", () => cache.lastError?.code === "Unavailable");
   assert.equal(names(cache), "a");
-  await using second = new Bench(first.api.port);
+  await using second = new Bench({ port: first.api.port });
   (await second.watch(1)).send("ADDED", domain("b", "11"));
   await eventually("both are there", () => names(cache) === "a,b");
   await cache[Symbol.asyncDispose]();
@@ -327,7 +328,7 @@ Deno.test("selectors and the namespace go to the server with list and watch", as
 });
 
 Deno.test("five hundred lost watches leave no socket and no timer behind", async () => {
-  await using bench = new Bench();
+  await using bench = new Bench({ plain: true });
   using connection = loadKube({ kubeconfigPath: bench.api.kubeconfigPath });
   const descriptors = () => [...Deno.readDirSync("/proc/self/fd")].length;
   await using cache = cacheOf(connection, { ...quick, retryBaseMs: 0, retryMaxMs: 0 });

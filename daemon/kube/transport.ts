@@ -1,5 +1,4 @@
-import type { KubeConfig } from "@kubernetes/client-node";
-import { type Credentials, readCredentials } from "./credentials.ts";
+import { type Credentials, type CredentialSource, readCredentials } from "./credentials.ts";
 import { errorOfAnswer, errorOfStatus, errorOfTransport, KubeError } from "./kube_error.ts";
 import { type Wait, wait } from "./wait.ts";
 
@@ -54,7 +53,7 @@ const longestRetryAfterMs = 10_000;
  * that times out closes an HTTP/1.1 connection.
  */
 export function createHttpTransport(
-  config: KubeConfig,
+  config: CredentialSource,
   server: string,
   options: TransportOptions = {},
 ): KubeConnection {
@@ -194,7 +193,7 @@ interface Session extends Disposable {
 }
 
 /** Keeps the credentials and the HTTP client that goes with their certificates. */
-function createSession(config: KubeConfig, maxAgeMs: number): Session {
+function createSession(config: CredentialSource, maxAgeMs: number): Session {
   const clients = new Map<string, Deno.HttpClient>();
   let read: { readonly at: number; readonly credentials: Promise<Credentials> } | undefined;
 

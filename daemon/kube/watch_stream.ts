@@ -1,4 +1,3 @@
-import { KubeConfig, Watch } from "@kubernetes/client-node";
 import { z } from "zod";
 import { errorOfStatus, errorOfTransport, isKubeError, KubeError } from "./kube_error.ts";
 import type { KubeConnection } from "./transport.ts";
@@ -45,7 +44,7 @@ const statusSchema = z.object({ code: z.number().catch(500) });
  * dead connection, drops every ERROR event but 410, connects again at once however often it fails, and opens a TLS
  * connection each time. This one ends each watch with an error, so that the informer stops and its supervisor decides.
  */
-export class WatchStream extends Watch {
+export class WatchStream {
   readonly #connection: KubeConnection;
   readonly #limits: WatchLimits;
   readonly #hooks: WatchHooks;
@@ -54,6 +53,8 @@ export class WatchStream extends Watch {
   readonly #running = new Set<Promise<void>>();
 
   /**
+   * Makes it; nothing is sent yet.
+   *
    * @param connection The way to the server
    * @param limits Limits of each watch
    * @param hooks What to tell
@@ -65,7 +66,6 @@ export class WatchStream extends Watch {
     hooks: WatchHooks,
     stop: AbortSignal,
   ) {
-    super(new KubeConfig());
     this.#connection = connection;
     this.#limits = limits;
     this.#hooks = hooks;
@@ -73,7 +73,7 @@ export class WatchStream extends Watch {
   }
 
   /** Starts a watch and returns at once; `done` is called once, always with an error. */
-  override watch(
+  watch(
     path: string,
     query: Record<string, string | number | boolean | undefined>,
     callback: (phase: string, object: unknown) => void,

@@ -38,7 +38,11 @@ export class KubeConfigFile implements Disposable {
   readonly #directory: string;
   #removed = false;
 
-  /** @param text Content of the file */
+  /**
+   * Writes it.
+   *
+   * @param text Content of the file
+   */
   constructor(text: string) {
     this.#directory = Deno.makeTempDirSync({ prefix: "pr2t-" });
     this.path = `${this.#directory}/kubeconfig`;

@@ -85,6 +85,8 @@ export interface ScriptedApiOptions {
   readonly port?: number;
   /** Certificate authority that the kubeconfig names. */
   readonly authority?: string;
+  /** Without TLS, where a test makes many connections. */
+  readonly plain?: boolean;
 }
 
 /** Starts a server that answers with `answer`. */
@@ -96,8 +98,7 @@ export function startScriptedApi(
   const server = Deno.serve({
     hostname: "127.0.0.1",
     port: options.port ?? 0,
-    cert: testCertificate,
-    key: testKey,
+    ...(options.plain ? {} : { cert: testCertificate, key: testKey }),
     onListen: () => {},
     onError: () => new Response(null, { status: 500 }),
   }, (request) => {
@@ -106,7 +107,7 @@ export function startScriptedApi(
     return answer(request, url);
   });
   const file = new KubeConfigFile(kubeconfigText({
-    server: `https://127.0.0.1:${server.addr.port}`,
+    server: `${options.plain ? "http" : "https"}://127.0.0.1:${server.addr.port}`,
     authority: options.authority ?? testCertificate,
     token: "scripted",
   }));
