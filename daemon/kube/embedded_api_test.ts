@@ -148,7 +148,7 @@ function severable(client: ResourceClient<Lease>): { client: ResourceClient<Leas
 Deno.test("one candidate leads at a time, and another follows one that is cut off or steps down", async () => {
   await using api = await EmbeddedApi.start();
   const leases = createResourceClient(api.connection, leaseKind);
-  const timing = { leaseDurationMs: 600, renewDeadlineMs: 300, retryPeriodMs: 20 };
+  const timing = { leaseDurationMs: 2_000, renewDeadlineMs: 1_500, retryPeriodMs: 20 };
   let leading: string[] = [];
   let together = 0;
   const stand = (identity: string) => {
