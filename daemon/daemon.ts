@@ -117,7 +117,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const tasks: Promise<void>[] = [];
   stack.defer(async () => {
     await flush(pool, log);
-    await state.flush();
+    await state.flush(AbortSignal.timeout(flushTimeoutMs));
     background.abort(new Error("The daemon ends"));
     await Promise.allSettled([loop.stopped, state.stopped, ...tasks]);
   });

@@ -82,6 +82,7 @@ export function startNodeLoop(options: NodeLoopOptions): NodeLoop {
         asn: config.bgp.asn,
         serviceVrfMax: config.default.service_vrf_max,
         domains: domains.acceptance().accepted,
+        unreadable: caches.domains.cache.invalid().size,
         nodes: caches.nodes.cache.list(),
         nodeConfigs: caches.nodeConfigs.cache.list(),
         policies: caches.policies.cache.list(),

@@ -25,6 +25,8 @@ export interface GatherInput {
   readonly policies: readonly VRFRoutingPolicy[];
   /** Blocks that this node holds. */
   readonly blocks: readonly PoolBlock[];
+  /** How many domains exist that cannot be read. */
+  readonly unreadable: number;
   /** Number of attachments on this node by VRF. */
   readonly attachments: ReadonlyMap<number, number>;
 }
@@ -56,6 +58,7 @@ export function gather(input: GatherInput): Gathered {
     ),
     going: input.domains.filter((domain) => deleting(domain) && held(domain) === 0)
       .map((domain) => identityOf(domain)),
+    keepAll: input.unreadable > 0,
     held: new Set([...input.attachments].filter(([, count]) => count > 0).map(([vrf]) => vrf)),
   };
 }

@@ -41,6 +41,8 @@ export interface Gathered {
   readonly going: readonly DomainIdentity[];
   /** VRFs with attachments: never pruned. */
   readonly held: ReadonlySet<number>;
+  /** Set while an object cannot be read: nobody knows then which VRFs are unwanted. */
+  readonly keepAll: boolean;
 }
 
 /** Where a domain stands on this node. */
@@ -108,6 +110,8 @@ interface Run {
   readonly underlay: Underlay;
   readonly plan: NodePlan;
   readonly steps: Difference;
+  /** VRFs that must not be pruned. */
+  readonly keep: ReadonlySet<number>;
   /** Domains of which something is to be removed. */
   readonly going: readonly DomainIdentity[];
   readonly failures: Map<number, { reason: string; message: string }>;
@@ -141,9 +145,16 @@ export function createNodeReconciler(options: NodeReconcilerOptions): NodeReconc
       underlay,
     });
     const steps = difference(plan.vrfs, observed, underlay);
+    // What could not be announced is neither applied nor removed: only an object that is gone is.
+    const unannounced = gathered.carried.filter(({ name }) => !names.has(name)).map(({ vrf }) =>
+      vrf
+    );
     return {
       signal,
       gathered,
+      keep: gathered.keepAll
+        ? new Set(observed.vrfs.keys())
+        : new Set([...gathered.held, ...unannounced]),
       underlay,
       plan,
       steps,
@@ -256,11 +267,11 @@ async function prune(
   run: Run,
   log: Logger,
 ): Promise<Set<number>> {
-  const { steps, gathered, signal } = run;
-  const left = new Set<number>(gathered.held);
-  const doomed = steps.removeVrfs.filter(({ vrf }) => !gathered.held.has(vrf));
+  const { steps, keep, signal } = run;
+  const left = new Set<number>(keep);
+  const doomed = steps.removeVrfs.filter(({ vrf }) => !keep.has(vrf));
   const kept = new Set(
-    steps.removeVrfs.filter(({ vrf }) => gathered.held.has(vrf)).map(({ name }) => name),
+    steps.removeVrfs.filter(({ vrf }) => keep.has(vrf)).map(({ name }) => name),
   );
   try {
     if (!follower.inStep() && doomed.length > 0) {
