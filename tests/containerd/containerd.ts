@@ -102,7 +102,7 @@ async function runContainer(
     ...["run", "--rm", "--cni", "--rootfs", rootFileSystem, name, ...command],
   ], { log });
   let ended = false;
-  const status = foreground.status.finally(() => ended = true);
+  foreground.status.then(() => ended = true);
   const said = async () => (await Deno.readTextFile(log).catch(() => "")).trim();
   await until(`container "${name}"`, patience, async () => {
     const line = (await ctr(["task", "ls"])).split("\n").find((row) => row.startsWith(`${name} `));
@@ -118,7 +118,7 @@ async function runContainer(
     exec: (words) => ctr(["task", "exec", "--exec-id", `exec-${execs++}`, name, ...words]),
     async end() {
       await ctr(["task", "kill", "--signal", "SIGKILL", name]);
-      await status;
+      await until(`the end of "${name}"`, patience, () => ended ? true : undefined);
     },
   };
 }

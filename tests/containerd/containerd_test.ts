@@ -21,7 +21,7 @@ import {
   startContainerd,
 } from "./containerd.ts";
 import { connectCri, type CriClient, CriError } from "./cri.ts";
-import { runtimeDirectory } from "./node_directories.ts";
+import { pluginDirectory, runtimeDirectory } from "./node_directories.ts";
 import { respondWith, rootFileSystem } from "./root_file_system.ts";
 import {
   cgroupPrefix,
@@ -70,11 +70,14 @@ Deno.test.afterAll(async () => {
   const { name, directory } = lab;
   const namespace = await pidNamespace(node.holder.pid);
   assert.ok(namespace);
-  // A container runs until the end: what is left must go with the node.
-  await containerd.run("last", respondWith("last"));
-  assert.ok((await processesIn(namespace)).length > 5);
-  await lab[Symbol.asyncDispose]();
-  await until("the control groups", patience, () => removeCgroups(name).then(() => true));
+  try {
+    // A container runs until the end: what is left must go with the node.
+    await containerd.run("last", respondWith("last"));
+    assert.ok((await processesIn(namespace)).length > 5);
+  } finally {
+    await lab[Symbol.asyncDispose]();
+    await until("the control groups", patience, () => removeCgroups(name).then(() => true));
+  }
   assert.deepEqual(await processesIn(namespace), []);
   assert.deepEqual(await cgroupsOf(name), []);
   assert.deepEqual(await hostMounts([directory, runtimeDirectory, "/etc/cni", "/opt/cni"]), []);
@@ -116,10 +119,16 @@ const rowSchema = z.object({
   host_ifname: z.string(),
 });
 
-/** What the daemon's journal says. */
+/** What the daemon's journal says. The daemon has it for itself alone, so what is read is a copy. */
 function journal(): z.infer<typeof rowSchema>[] {
-  const path = `/proc/${node.holder.pid}/root/run/pyroute2/journal.db`;
-  using database = new DatabaseSync(path, { readOnly: true });
+  const copy = `${lab.directory}/journal.db`;
+  for (const suffix of ["-wal", ""]) {
+    Deno.copyFileSync(
+      `/proc/${node.holder.pid}/root/run/pyroute2/journal.db${suffix}`,
+      copy + suffix,
+    );
+  }
+  using database = new DatabaseSync(copy);
   return z.array(rowSchema).parse(
     database.prepare("SELECT * FROM attachments ORDER BY container_id").all(),
   );
@@ -349,7 +358,7 @@ labTest("what a runtime never detaches is released when the daemon starts again"
   await containerd.ctr(["task", "rm", "--force", "forgotten"]);
   await containerd.ctr(["container", "rm", "forgotten"]);
   await killDaemon();
-  await startDaemon(lab, node, dist, signal);
+  await startDaemonAgain();
   await assertNothingAttached();
 });
 
@@ -361,6 +370,18 @@ async function killDaemon(): Promise<void> {
     );
     return code === 0 ? undefined : true;
   });
+}
+
+/** Starts the daemon; resolves when the plugin says so, for the node's state in the API may be of the daemon before. */
+async function startDaemonAgain(): Promise<void> {
+  await startDaemon(lab, node, dist, signal);
+  const words = ["env", "CNI_COMMAND=STATUS", `${pluginDirectory}/${ours.type}`];
+  const stdin = JSON.stringify({ ...ours, cniVersion: "1.1.0", name: networkName });
+  await until(
+    "the plugin's STATUS",
+    patience,
+    () => node.holder.run(words, { stdin }).then(() => true),
+  );
 }
 
 labTest(
@@ -380,7 +401,7 @@ labTest(
       assert.deepEqual(await veths(), []);
     } finally {
       await removeRefused();
-      await startDaemon(lab, node, dist, signal);
+      await startDaemonAgain();
     }
     await withContainers(["refused"], async ([retried]) => {
       assert.ok(retried);
