@@ -69,7 +69,11 @@ export function drawLab(
 /** The matrix: a row for each source, a column for each address, in each cell who answered. */
 export function drawMatrix(cells: readonly MeasuredCell[], paint: Paint): string {
   const rows = [...new Set(cells.map(({ from }) => from))];
-  const columns = [...new Set(cells.map(({ to }) => to))];
+  const named = new Set(cells.map(({ to }) => to));
+  const columns = [
+    ...rows.filter((name) => named.has(name)),
+    ...[...named].filter((name) => !rows.includes(name)),
+  ];
   const addresses = new Map(cells.map(({ to, address }) => [to, address]));
   const width = Math.max(...columns.map((name) => name.length), 15) + 1;
   const heading = (words: readonly string[]) =>

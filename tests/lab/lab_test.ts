@@ -154,7 +154,7 @@ labTest(
 
 labTest("pods start and end while the API server is away, from the node's own blocks", async () => {
   const node = nodeAt(0);
-  await lab.api.run(["pkill", "-KILL", "-f", "pyroute2-cni.* apiserver"]);
+  await lab.api.run(["pkill", "-KILL", "-f", "[ ]apiserver --data-dir"]);
   const result = await startPod(node, dist, extra);
   assert.match(addressOf(result), /^10\.150\.0\./);
   await stopPod(node, dist, extra);
@@ -168,17 +168,14 @@ labTest(
     const node = nodeAt(1);
     const pod = pods.find((each) => each.node === node.name && each.tenant === "tenant-a");
     assert.ok(pod);
-    await node.holder.run(["pkill", "-KILL", "-f", "pyroute2-cni.* daemon"]);
-    const refused = await callPlugin(
-      node,
-      dist,
-      "ADD",
-      { ...extra, node: node.name },
-      networkConfig,
-    );
-    assert.equal(JSON.parse(refused.stdout).code, 11);
-    await assertMatrix();
-    await startDaemon(lab, node, dist, signal);
+    await node.holder.run(["pkill", "-KILL", "-f", "[ ]daemon --config"]);
+    try {
+      const refused = await callPlugin(node, dist, "ADD", pod, networkConfig);
+      assert.equal(JSON.parse(refused.stdout).code, 11);
+      await assertMatrix();
+    } finally {
+      await startDaemon(lab, node, dist, signal);
+    }
     const prevented = await callPlugin(node, dist, "ADD", pod, networkConfig);
     assert.equal(JSON.parse(prevented.stdout).code, 4);
     await assertMatrix();
@@ -190,7 +187,7 @@ labTest("FRR that was killed with its agent gets its whole configuration back", 
   await node.holder.run([
     "sh",
     "-c",
-    "pkill -KILL -f 'pyroute2-cni.* frr-agent'; pkill -KILL watchfrr; pkill -KILL zebra; pkill -KILL bgpd; pkill -KILL staticd; true",
+    "pkill -KILL -f '[ ]frr-agent --start'; pkill -KILL watchfrr; pkill -KILL zebra; pkill -KILL bgpd; pkill -KILL staticd; true",
   ]);
   await node.holder.run(["sh", "-c", "rm -rf /run/frr/* /etc/frr/frr.conf"]);
   startAgent(lab, node, dist);
