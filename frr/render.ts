@@ -72,15 +72,26 @@ function vrfRouterSection(asn: number, vrf: RoutedVrf): string[] {
     " address-family l2vpn evpn",
     "  advertise ipv4 unicast",
     `  rd ${vrf.rd}`,
-    ...vrf.routeTargets.import.toSorted(compareText).map((target) =>
-      `  route-target import ${target}`
-    ),
-    ...vrf.routeTargets.export.toSorted(compareText).map((target) =>
-      `  route-target export ${target}`
-    ),
+    ...routeTargetLines("import", asn, vrf),
+    ...routeTargetLines("export", asn, vrf),
     " exit-address-family",
     "exit",
   ];
+}
+
+/**
+ * The route target `<ASN>:<VNI>` is FRR's automatic one (RFC 8365, section 5.1.2.1). Standing alone it is a default: FRR
+ * ignores it where the VNI is up already, and shows it where it is not, so it is never rendered. Among others it must be
+ * given, but last: the first other one ends the automatic derivation, and FRR would take it for given before that.
+ */
+function routeTargetLines(direction: "import" | "export", asn: number, vrf: RoutedVrf): string[] {
+  // Of a longer AS number FRR takes the low 16 bits, which nobody writes by hand.
+  const automatic = asn <= 0xffff ? `${asn}:${vrf.l3vni}` : "";
+  const targets = vrf.routeTargets[direction];
+  const others = targets.filter((target) => target !== automatic).toSorted(compareText);
+  if (others.length === 0) return [];
+  return [...others, ...targets.includes(automatic) ? [automatic] : []]
+    .map((target) => `  route-target ${direction} ${target}`);
 }
 
 /** Keeps the VRF's default route and its link routes (169.254.0.0/16) from being exported. */

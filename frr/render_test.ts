@@ -128,3 +128,27 @@ Deno.test("the order of a model's lists does not show in the text", async () => 
   };
   assert.equal(renderFrr(reversed), renderFrr(golden));
 });
+
+Deno.test("the route target that FRR derives by itself is left out alone, and comes last among others", () => {
+  const vrf = {
+    name: "vrf-42",
+    l3vni: 42,
+    rd: "192.0.2.1:42",
+    routerId: "192.0.2.1",
+    prefix: "10.244.0.0/16",
+  };
+  const lines = (asn: number, targets: string[]) =>
+    renderFrr({
+      asn,
+      routerId: "192.0.2.1",
+      neighbors: [],
+      vrfs: [{ ...vrf, routeTargets: { import: targets, export: [] } }],
+    }).split("\n").filter((line) => line.includes("route-target")).map((line) => line.trim());
+  assert.deepEqual(lines(65000, ["65000:42"]), []);
+  assert.deepEqual(lines(65000, ["65000:42", "65000:7", "65000:99"]), [
+    "route-target import 65000:7",
+    "route-target import 65000:99",
+    "route-target import 65000:42",
+  ]);
+  assert.deepEqual(lines(4_200_000_000, ["4200000000:42"]), ["route-target import 4200000000:42"]);
+});
