@@ -82,17 +82,18 @@ export async function startDaemon(
           `The daemon of "${node.name}" ended with ${ended.code}, see ${lab.directory}`,
         );
       }
-      return await isReady(lab, node) ? true : undefined;
+      return await isReady(node) ? true : undefined;
     },
     signal,
   );
 }
 
-/** Whether the node says in the API that it takes pods. */
-async function isReady(lab: Lab, node: RunningNode): Promise<boolean> {
-  const path = "jsonpath={.status.ready}";
-  return await kubectl(lab, ["get", "vrfnodestates", node.name, "-o", path])
-    .then((text) => text.trim() === "true", () => false);
+/** Whether the daemon itself says that its node takes pods: the API may still tell of the one before. */
+async function isReady(node: RunningNode): Promise<boolean> {
+  const ask =
+    "exec 3<>/dev/tcp/127.0.0.1/24800 && printf 'GET /readyz HTTP/1.0\\r\\n\\r\\n' >&3 && " +
+    "read -r line <&3 && [[ $line == *' 200 '* ]]";
+  return await node.holder.run(["bash", "-c", ask]).then(() => true, () => false);
 }
 
 /** Starts a responder on a machine; it ends with the machine. */
