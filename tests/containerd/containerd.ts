@@ -1,4 +1,5 @@
 /** A containerd of a node's own, and containers that `ctr run --cni` starts on it as a person would. */
+import { ignoreMissing } from "../lab/directory.ts";
 import type { Holder } from "../lab/holder.ts";
 import { until } from "../lab/process.ts";
 import {
@@ -9,7 +10,10 @@ import {
 import { imageName, makeImage, makeRootFileSystem, rootFileSystem } from "./root_file_system.ts";
 
 /** Seconds for what takes fractions of one where nothing is emulated. */
-const patience = 120;
+const patience = 300;
+
+/** What a container says before it runs its command. */
+const started = "The container runs";
 
 /** Path of containerd's socket, on the node. */
 export const containerdSocket = `${runtimeDirectory}/containerd.sock`;
@@ -95,22 +99,27 @@ async function runContainer(
   command: readonly string[],
 ): Promise<Container> {
   const log = `${directory}/ctr-${name}.log`;
+  await Deno.remove(log).catch(ignoreMissing);
   // In the foreground: only then does this ctr call the plugins with DEL when the container has ended.
   const foreground = holder.start([
     "ctr",
     ...["--address", containerdSocket, "--namespace", namespace],
-    ...["run", "--rm", "--cni", "--rootfs", rootFileSystem, name, ...command],
+    ...["run", "--rm", "--cni", "--rootfs", rootFileSystem, name],
+    ...["/bin/sh", "-c", `echo ${started}; exec "$@"`, "sh", ...command],
   ], { log });
   let ended = false;
   foreground.status.then(() => ended = true);
-  const said = async () => (await Deno.readTextFile(log).catch(() => "")).trim();
-  await until(`container "${name}"`, patience, async () => {
-    const line = (await ctr(["task", "ls"])).split("\n").find((row) => row.startsWith(`${name} `));
-    if (line?.includes("RUNNING")) return true;
+  const said = () => Deno.readTextFile(log).catch(() => "");
+  const running = await until(`container "${name}"`, patience, async () => {
+    if ((await said()).split("\n").includes(started)) return true;
     return ended ? false : undefined;
-  }).then(async (running) => {
-    if (!running) throw new Error(`Container "${name}" did not run: ${await said()}`);
   });
+  if (!running) {
+    // A ctr whose container got no network leaves the container, created and never started.
+    await ctr(["task", "rm", "--force", name]).catch(() => undefined);
+    await ctr(["container", "rm", name]).catch(() => undefined);
+    throw new Error(`Container "${name}" did not run: ${(await said()).trim()}`);
+  }
   let execs = 0;
   return {
     name,

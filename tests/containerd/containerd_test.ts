@@ -172,10 +172,18 @@ async function veths(): Promise<string[]> {
   return found.filter((name) => /^veth[0-9a-f]{11}$/.test(name));
 }
 
+/** Network namespaces that the CRI has made. */
+async function podNamespaces(): Promise<string[]> {
+  const names = (await node.holder.run(["ls", "/run/netns"])).split("\n");
+  return names.filter((name) => name.startsWith("cni-"));
+}
+
 /** Asserts that neither kernel nor journal nor API know of any container. */
 async function assertNothingAttached(): Promise<void> {
   assert.deepEqual(journal(), []);
   assert.deepEqual(await veths(), []);
+  assert.deepEqual(await podNamespaces(), []);
+  assert.equal(await containerd.ctr(["container", "ls", "--quiet"]), "");
   await until("the blocks' status", patience, async () => {
     return Object.keys(await allocations()).length === 0 ? true : undefined;
   });
@@ -278,12 +286,16 @@ labTest("plugins of others run behind ours and get its result", async () => {
   }
 });
 
+function connectNodeCri(): CriClient {
+  return connectCri(`/proc/${node.holder.pid}/root${containerdSocket}`);
+}
+
 /** Runs a test's part with pods that the CRI starts, and ends those that are left. */
 async function withPods(
   pods: readonly { readonly name: string; readonly namespace: string }[],
   use: (ids: readonly string[], cri: CriClient) => Promise<void>,
 ): Promise<void> {
-  using cri = connectCri(`/proc/${node.holder.pid}/root${containerdSocket}`);
+  using cri = connectNodeCri();
   const ids: string[] = [];
   try {
     for (const pod of pods) {
@@ -298,11 +310,19 @@ async function withPods(
     }
     await use(ids, cri);
   } finally {
-    for (const id of ids) {
-      await cri.stopPodSandbox(id);
-      await cri.removePodSandbox(id);
-    }
+    for (const id of ids) await endSandbox(cri, id);
   }
+}
+
+/** Ends the sandboxes that failed to start, which containerd keeps until the kubelet does so. */
+async function endSandboxes(): Promise<void> {
+  using cri = connectNodeCri();
+  for (const id of await cri.podSandboxes()) await endSandbox(cri, id);
+}
+
+async function endSandbox(cri: CriClient, id: string): Promise<void> {
+  await cri.stopPodSandbox(id);
+  await cri.removePodSandbox(id);
 }
 
 labTest("the kubelet's interface starts pods in the domains of their namespaces", async () => {
@@ -400,8 +420,8 @@ labTest(
       assert.deepEqual(journal(), []);
       assert.deepEqual(await veths(), []);
     } finally {
-      await removeRefused();
       await startDaemonAgain();
+      await endSandboxes();
     }
     await withContainers(["refused"], async ([retried]) => {
       assert.ok(retried);
@@ -410,12 +430,3 @@ labTest(
     await assertNothingAttached();
   },
 );
-
-/** A `ctr` whose container got no network leaves the container itself, created and never started. */
-async function removeRefused(): Promise<void> {
-  const listed = await containerd.ctr(["container", "ls", "--quiet"]);
-  for (const name of listed.split("\n").filter(Boolean)) {
-    await containerd.ctr(["task", "rm", "--force", name]).catch(() => "");
-    await containerd.ctr(["container", "rm", name]);
-  }
-}

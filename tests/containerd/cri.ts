@@ -1,7 +1,7 @@
 /** The kubelet's side of the Container Runtime Interface, as much of it as starting and ending a pod takes. */
 import http2 from "node:http2";
 import net from "node:net";
-import { encode, field, type Message } from "./protobuf.ts";
+import { encode, fields, type Message } from "./protobuf.ts";
 
 /** A pod as the kubelet describes it (k8s.io/cri-api, `PodSandboxConfig`). */
 export interface SandboxConfig {
@@ -26,6 +26,8 @@ export interface CriClient extends Disposable {
   runPodSandbox(config: SandboxConfig): Promise<string>;
   /** The pod's address as the kubelet learns it. @throws {CriError} */
   podAddress(id: string): Promise<string>;
+  /** The ids of all sandboxes, those that failed to start included. @throws {CriError} */
+  podSandboxes(): Promise<string[]>;
   /** Ends the sandbox and detaches its network. @throws {CriError} */
   stopPodSandbox(id: string): Promise<void>;
   /** Forgets the sandbox. @throws {CriError} */
@@ -46,6 +48,10 @@ export function connectCri(path: string): CriClient {
       const response = await call("PodSandboxStatus", { 1: id });
       const [status, network] = [1, 5]; // PodSandboxStatusResponse.status, PodSandboxStatus.network
       return text(present(present(response, status), network), 1);
+    },
+    async podSandboxes() {
+      // ListPodSandboxResponse.items, PodSandbox.id
+      return fields(await call("ListPodSandbox", {}), 1).map((sandbox) => text(sandbox, 1));
     },
     async stopPodSandbox(id) {
       await call("StopPodSandbox", { 1: id });
@@ -115,7 +121,7 @@ function text(message: Uint8Array, wanted: number): string {
 }
 
 function present(message: Uint8Array, wanted: number): Uint8Array {
-  const content = field(message, wanted);
+  const [content] = fields(message, wanted);
   if (content === undefined) throw new CriError(`Expected field ${wanted} in the runtime's answer`);
   return content;
 }

@@ -22,8 +22,9 @@ export function encode(message: Message): Uint8Array<ArrayBuffer> {
   return new Uint8Array(bytes);
 }
 
-/** The first text or message with this number, as bytes; undefined when there is none. @throws {RangeError} For a malformed message */
-export function field(message: Uint8Array, wanted: number): Uint8Array | undefined {
+/** The texts or messages with this number, as bytes. @throws {RangeError} For a malformed message */
+export function fields(message: Uint8Array, wanted: number): Uint8Array[] {
+  const found: Uint8Array[] = [];
   let at = 0;
   const number = () => {
     let value = 0;
@@ -40,14 +41,13 @@ export function field(message: Uint8Array, wanted: number): Uint8Array | undefin
       number();
     } else if ((tag & 7) === lengthType) {
       const length = number();
-      const content = message.subarray(at, at + length);
-      if (tag >>> 3 === wanted) return content;
+      if (tag >>> 3 === wanted) found.push(message.subarray(at, at + length));
       at += length;
     } else {
       throw new RangeError(`Expected a number, text or message, found wire type ${tag & 7}`);
     }
   }
-  return undefined;
+  return found;
 }
 
 function varint(value: number): number[] {
