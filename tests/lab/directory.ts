@@ -2,6 +2,8 @@
 import { z } from "zod";
 
 const root = "/var/lib/pyroute2-cni-lab";
+/** Where directories go that are being removed; the dot keeps it from being a lab's name. */
+const trash = `${root}/.removed`;
 
 const stateSchema = z.object({
   /** PID of the process that made the lab, and when it started (clock ticks since boot). */
@@ -29,15 +31,29 @@ export function labDirectory(name: string): string {
 export async function makeLabDirectory(name: string): Promise<string> {
   const directory = labDirectory(name);
   await Deno.mkdir(root, { recursive: true, mode: 0o700 });
-  await Deno.remove(directory, { recursive: true }).catch(ignoreMissing);
+  await removeLabDirectory(name);
   await Deno.mkdir(directory, { mode: 0o700 });
   return directory;
+}
+
+/** Removes a lab's directory, if there is one. Of several that try at once one does it. */
+export async function removeLabDirectory(name: string): Promise<void> {
+  const doomed = `${trash}/${crypto.randomUUID()}`;
+  await Deno.mkdir(trash, { recursive: true, mode: 0o700 });
+  try {
+    await Deno.rename(labDirectory(name), doomed);
+  } catch (error) {
+    ignoreMissing(error);
+    return;
+  }
+  await Deno.remove(doomed, { recursive: true });
 }
 
 /** Names of all labs with a directory. */
 export async function labNames(): Promise<string[]> {
   try {
-    return (await Array.fromAsync(Deno.readDir(root))).map(({ name }) => name);
+    return (await Array.fromAsync(Deno.readDir(root))).map(({ name }) => name)
+      .filter((name) => !name.startsWith("."));
   } catch (error) {
     ignoreMissing(error);
     return [];

@@ -5,6 +5,7 @@ import {
   labNames,
   makeLabDirectory,
   readState,
+  removeLabDirectory,
   startedAt,
   writeState,
 } from "./directory.ts";
@@ -101,7 +102,7 @@ export async function removeLab(name: string): Promise<void> {
   for (const { pid, started } of ended) {
     while (startedAt(pid) === started) await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  await Deno.remove(labDirectory(name), { recursive: true }).catch(ignoreMissing);
+  await removeLabDirectory(name);
 }
 
 /** Takes down the labs whose makers have died without doing so. */
