@@ -93,6 +93,23 @@ export async function importImage(holder: Holder): Promise<void> {
   ]);
 }
 
+/**
+ * The words of a command, so that it runs in a container's namespaces. `ctr task exec` would do that as well, but may lose the output
+ * of a command that ends soon.
+ */
+export async function insideTask(
+  holder: Holder,
+  namespace: string,
+  id: string,
+): Promise<(command: readonly string[]) => string[]> {
+  const words = ["ctr", "--address", containerdSocket, "--namespace", namespace, "task", "ls"];
+  const rows = (await holder.run(words)).split("\n").map((line) => line.split(/\s+/));
+  const pid = rows.find(([name]) => name === id)?.[1];
+  if (pid === undefined) throw new Error(`Expected container "${id}" to run, found it gone`);
+  const spaces = ["--mount", "--net", "--pid", "--uts", "--ipc", "--root", "--wd"];
+  return (command) => ["nsenter", "--target", pid, ...spaces, "--", ...command];
+}
+
 async function runContainer(
   { holder, directory, namespace, ctr }: ContainerdOptions & Pick<Containerd, "ctr">,
   name: string,
@@ -120,11 +137,11 @@ async function runContainer(
     await ctr(["container", "rm", name]).catch(() => undefined);
     throw new Error(`Container "${name}" did not run: ${(await said()).trim()}`);
   }
-  let execs = 0;
+  const inside = await insideTask(holder, namespace, name);
   return {
     name,
     cniId: `${namespace}-${name}`,
-    exec: (words) => ctr(["task", "exec", "--exec-id", `exec-${execs++}`, name, ...words]),
+    exec: (words) => holder.run(inside(words)),
     async end() {
       await ctr(["task", "kill", "--signal", "SIGKILL", name]);
       await until(`the end of "${name}"`, patience, () => ended ? true : undefined);

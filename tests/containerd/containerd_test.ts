@@ -3,13 +3,10 @@
  * by the CRI, as the kubelet does. One lab for all tests, each of which leaves it as it found it.
  */
 import assert from "node:assert/strict";
-import { DatabaseSync } from "node:sqlite";
-import { z } from "zod";
 import { applyTenants } from "../lab/demo_lab.ts";
 import { type Lab, openLab, removeAbandonedLabs, type RunningNode, startLab } from "../lab/lab.ts";
-import { kubectl, startDaemon } from "../lab/machines.ts";
+import { startDaemon } from "../lab/machines.ts";
 import { repository } from "../lab/options.ts";
-import { ipJson } from "../lab/pods.ts";
 import { executeRaw, until } from "../lab/process.ts";
 import { answerPort, outsideName, tenants, underlay } from "../lab/topology.ts";
 import {
@@ -17,9 +14,17 @@ import {
   type Containerd,
   containerdSocket,
   importImage,
+  insideTask,
   networkName,
   startContainerd,
 } from "./containerd.ts";
+import {
+  allocations,
+  type AttachmentRow,
+  attachmentRows,
+  podNamespaces,
+  podVeths,
+} from "./attachments.ts";
 import { connectCri, type CriClient, CriError } from "./cri.ts";
 import { pluginDirectory, runtimeDirectory } from "./node_directories.ts";
 import { respondWith, rootFileSystem } from "./root_file_system.ts";
@@ -107,101 +112,38 @@ async function withContainers(
   }
 }
 
-const rowSchema = z.object({
-  container_id: z.string(),
-  domain: z.string(),
-  namespace: z.string(),
-  pod: z.string(),
-  address: z.string(),
-  gateway: z.string(),
-  block: z.string(),
-  state: z.string(),
-  host_ifname: z.string(),
-});
-
-/** What the daemon's journal says. The daemon has it for itself alone, so what is read is a copy. */
-function journal(): z.infer<typeof rowSchema>[] {
-  const copy = `${lab.directory}/journal.db`;
-  for (const suffix of ["-wal", ""]) {
-    Deno.copyFileSync(
-      `/proc/${node.holder.pid}/root/run/pyroute2/journal.db${suffix}`,
-      copy + suffix,
-    );
-  }
-  using database = new DatabaseSync(copy);
-  return z.array(rowSchema).parse(
-    database.prepare("SELECT * FROM attachments ORDER BY container_id").all(),
-  );
-}
-
-function rowOf(id: string): z.infer<typeof rowSchema> {
-  const row = journal().find((each) => each.container_id === id);
+/** The attachment of a container in the journal. */
+function rowOf(id: string): AttachmentRow {
+  const row = attachmentRows(lab, node).find((each) => each.container_id === id);
   assert.ok(row, `The journal has no row of "${id}"`);
   return row;
 }
 
-const blocksSchema = z.object({
-  items: z.array(z.object({
-    metadata: z.object({ name: z.string() }),
-    spec: z.object({ cidr: z.string(), nodeName: z.string(), vrfTable: z.number() }),
-    status: z.object({ allocations: z.record(z.string(), z.string()).default({}) }).prefault({}),
-  })),
-});
-
-/** The addresses that the API shows as given, apart from the gateways: address → holder. */
-async function allocations(): Promise<Record<string, string>> {
-  const { items } = blocksSchema.parse(
-    JSON.parse(await kubectl(lab, ["get", "ipblocks", "-o", "json"])),
-  );
-  const all = items.filter(({ spec }) => spec.nodeName === node.name).flatMap(({ status }) =>
-    Object.entries(status.allocations)
-  );
-  return Object.fromEntries(all.filter(([, holder]) => holder !== "gateway"));
-}
-
-/** Names of the pods' veths that stand on the node, in whatever namespace the VRFs are. */
-async function veths(): Promise<string[]> {
-  const netns = await node.holder.run(["ip", "netns", "list"]);
-  const places = netns.split("\n").filter(Boolean).map((line) => line.split(" ")[0] ?? "");
-  const links = z.array(z.object({ ifname: z.string().optional() }));
-  const found: string[] = [];
-  for (const place of [undefined, ...places]) {
-    const shown = await ipJson(node, [...place === undefined ? [] : ["-n", place], "link"]);
-    found.push(...links.parse(shown).map(({ ifname }) => ifname ?? ""));
-  }
-  return found.filter((name) => /^veth[0-9a-f]{11}$/.test(name));
-}
-
-/** Network namespaces that the CRI has made. */
-async function podNamespaces(): Promise<string[]> {
-  const names = (await node.holder.run(["ls", "/run/netns"])).split("\n");
-  return names.filter((name) => name.startsWith("cni-"));
-}
-
 /** Asserts that neither kernel nor journal nor API know of any container. */
 async function assertNothingAttached(): Promise<void> {
-  assert.deepEqual(journal(), []);
-  assert.deepEqual(await veths(), []);
-  assert.deepEqual(await podNamespaces(), []);
+  assert.deepEqual(attachmentRows(lab, node), []);
+  assert.deepEqual(await podVeths(node), []);
+  assert.deepEqual(await podNamespaces(node), []);
   assert.equal(await containerd.ctr(["container", "ls", "--quiet"]), "");
   await until("the blocks' status", patience, async () => {
-    return Object.keys(await allocations()).length === 0 ? true : undefined;
+    return Object.keys(await allocations(lab, node)).length === 0 ? true : undefined;
   });
 }
 
-const noise = ["-w", "3"];
+/** For how long silence is waited out. */
+const limit = ["-w", "3"];
 
 /** Who answers a container at an address; it is asked again until its command has begun to listen. */
 async function answerIn(container: Container, address: string): Promise<string> {
   return await until(`an answer from "${address}"`, patience, async () => {
-    const said = await container.exec(["/bin/nc", ...noise, address, String(answerPort)]);
+    const said = await container.exec(["/bin/nc", ...limit, address, String(answerPort)]);
     return said.trim() === "" ? undefined : said.trim();
   });
 }
 
 /** Who answers the node at an address; an empty text for nobody. */
 async function answerOnNode(address: string): Promise<string> {
-  const words = ["busybox", "nc", ...noise, address, String(answerPort)];
+  const words = ["busybox", "nc", ...limit, address, String(answerPort)];
   return await until(`an answer from "${address}"`, patience, async () => {
     const { stdout } = await executeRaw(node.holder.inside(words));
     return stdout.trim() === "" ? undefined : stdout.trim();
@@ -230,10 +172,10 @@ labTest(
       // The outside host has no route back: it sees the node's address, or nobody at all.
       assert.equal(await answerIn(one, underlay.outside), `${outsideName} ${node.address}`);
       await until("the block's status", patience, async () => {
-        const given = await allocations();
+        const given = await allocations(lab, node);
         return mine.address in given && other.address in given ? true : undefined;
       });
-      assert.deepEqual((await veths()).sort(), [mine.host_ifname, other.host_ifname].sort());
+      assert.deepEqual((await podVeths(node)).sort(), [mine.host_ifname, other.host_ifname].sort());
     });
     await assertNothingAttached();
   },
@@ -244,7 +186,7 @@ labTest("ten containers that start at once get ten addresses", async () => {
   await withContainers(names, async (containers) => {
     const rows = containers.map(({ cniId }) => rowOf(cniId));
     assert.equal(new Set(rows.map(({ address }) => address)).size, 10);
-    assert.equal((await veths()).length, 10);
+    assert.equal((await podVeths(node)).length, 10);
     const [first] = containers;
     assert.ok(first);
     for (const [index, { address }] of rows.entries()) {
@@ -351,16 +293,10 @@ labTest("the kubelet's interface starts pods in the domains of their namespaces"
     }
     const [web, other, foreign] = rows;
     assert.ok(web && other && foreign);
-    const task =
-      (await node.holder.run(["ctr", "-a", containerdSocket, "-n", "k8s.io", "task", "ls"]))
-        .split("\n").find((line) => line.startsWith(ids[0] ?? "?"))?.split(/\s+/)[1];
-    assert.ok(task);
+    const inside = await insideTask(node.holder, "k8s.io", ids[0] ?? "");
     const ask = async (address: string) => {
-      const words = ["nsenter", `--net=/proc/${task}/ns/net`, "busybox", "nc", ...noise];
-      const { stdout } = await executeRaw(
-        node.holder.inside([...words, address, String(answerPort)]),
-      );
-      return stdout.trim();
+      const words = inside(["/bin/nc", ...limit, address, String(answerPort)]);
+      return (await executeRaw(node.holder.inside(words))).stdout.trim();
     };
     assert.equal(await ask(other.address), "web-a2");
     assert.equal(await ask(foreign.address), "");
@@ -417,8 +353,8 @@ labTest(
         () => withPods([{ name: "refused", namespace: "team-a" }], () => Promise.resolve()),
         (error) => error instanceof CriError && refused.message.test(error.message),
       );
-      assert.deepEqual(journal(), []);
-      assert.deepEqual(await veths(), []);
+      assert.deepEqual(attachmentRows(lab, node), []);
+      assert.deepEqual(await podVeths(node), []);
     } finally {
       await startDaemonAgain();
       await endSandboxes();

@@ -1,6 +1,7 @@
 /** The kubelet's side of the Container Runtime Interface, as much of it as starting and ending a pod takes. */
 import http2 from "node:http2";
 import net from "node:net";
+import { CodedError } from "../../lib/errors.ts";
 import { encode, fields, type Message } from "./protobuf.ts";
 
 /** A pod as the kubelet describes it (k8s.io/cri-api, `PodSandboxConfig`). */
@@ -17,8 +18,8 @@ export interface SandboxConfig {
   readonly cgroupParent: string;
 }
 
-/** The runtime refused or failed. */
-export class CriError extends Error {}
+/** The runtime refused or failed. Codes: `CallFailed`, `UnexpectedAnswer`. */
+export class CriError extends CodedError {}
 
 /** A connection to a container runtime. */
 export interface CriClient extends Disposable {
@@ -96,7 +97,8 @@ function request(
   stream.on("error", reject);
   stream.on("close", () => {
     if (status["grpc-status"] === "0") return resolve(joined(chunks).subarray(5));
-    reject(new CriError(`${method}: ${decodeURIComponent(String(status["grpc-message"]))}`));
+    const message = decodeURIComponent(String(status["grpc-message"]));
+    reject(new CriError("CallFailed", `${method}: ${message}`));
   });
   const body = encode(message);
   const framed = new Uint8Array(5 + body.length);
@@ -122,6 +124,11 @@ function text(message: Uint8Array, wanted: number): string {
 
 function present(message: Uint8Array, wanted: number): Uint8Array {
   const [content] = fields(message, wanted);
-  if (content === undefined) throw new CriError(`Expected field ${wanted} in the runtime's answer`);
+  if (content === undefined) {
+    throw new CriError(
+      "UnexpectedAnswer",
+      `Expected field ${wanted} in the runtime's answer, found none`,
+    );
+  }
   return content;
 }

@@ -33,7 +33,7 @@ for directory in /etc/cni /opt/cni /var/lib/cni; do
 done
 mkdir -p ${configurationDirectory} ${pluginDirectory}
 cp "$2/pyroute2-cni-plugin" ${pluginDirectory}
-cp /usr/lib/cni/* ${pluginDirectory} # containerd's CRI calls "loopback" for every pod
+ln -s /usr/lib/cni/* ${pluginDirectory} # containerd's CRI calls "loopback" for every pod
 `;
 
 /**

@@ -2,6 +2,7 @@
 
 /** A message to encode: fields by number; a record is a message inside. */
 export interface Message {
+  /** A field's content. */
   readonly [field: number]: string | number | Message;
 }
 
