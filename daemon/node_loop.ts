@@ -120,11 +120,16 @@ export function startNodeLoop(options: NodeLoopOptions): NodeLoop {
 
   const mark = () => runner.mark();
 
+  let wasReady: boolean | undefined;
+
   function publish(): void {
     if (last === undefined) return;
+    const { ready, reasons } = readiness();
+    if (ready !== wasReady) log.info(ready ? "Node ready" : "Node not ready", { reasons });
+    wasReady = ready;
     const status = renderNodeStatus(
       last,
-      readiness().reasons,
+      reasons,
       pool.blocks().length,
       options.state.written?.conditions ?? [],
       new Date(),

@@ -1,7 +1,7 @@
 /** The demo's steps: apply the tenants, start the pods, wait until BGP has converged, measure. Also what the lab's tests run. */
 import { z } from "zod";
 import type { Lab, RunningNode } from "./lab.ts";
-import { awaitResponders, kubectl, startResponder } from "./machines.ts";
+import { kubectl, startResponder } from "./machines.ts";
 import { measure, type MeasuredCell } from "./matrix.ts";
 import { addressOf, podManifests, podNetns, startPod } from "./pods.ts";
 import { until } from "./process.ts";
@@ -47,9 +47,7 @@ export async function startPods(lab: Lab, dist: string, signal: AbortSignal): Pr
       signal,
     );
     const answers = mine.map((pod) => ({ path: podNetns(pod), name: pod.name }));
-    // The node's own responder shows that an address of a node is not mistaken for a pod's.
-    startResponder(lab, node.holder, answers, "responder");
-    await awaitResponders(node.holder, answers.map(({ path }) => path), signal);
+    await startResponder(lab, node.holder, answers, signal);
     return mine;
   }));
   return placed.flat();

@@ -71,9 +71,12 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     );
     options.signal.throwIfAborted();
     const lab = labOf(options.name, options.backend, holders, options.nodes);
-    startResponder(lab, lab.outside, [{ path: "-", name: outsideName }], "responder");
     options.progress("API server");
-    await startApi(lab, options.dist, options.signal);
+    const atOutside = [{ path: "-", name: outsideName }];
+    await Promise.all([
+      startResponder(lab, lab.outside, atOutside, options.signal),
+      startApi(lab, options.dist, options.signal),
+    ]);
     options.progress("FRR and daemon on each node");
     await Promise.all(lab.nodes.map((node) => startNode(lab, node, options.dist, options.signal)));
     return lab;

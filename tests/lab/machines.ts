@@ -2,24 +2,45 @@
 import type { Lab, RunningNode } from "./lab.ts";
 import { repository } from "./options.ts";
 import { until } from "./process.ts";
-import { answerPort, underlay } from "./topology.ts";
+import { underlay } from "./topology.ts";
 
 /** Seconds for a part to come up; a guest without acceleration needs most of it. */
 const patience = 120;
 
-/** Starts the API server; resolves when it answers. */
+/** Starts the API server; resolves when it listens. */
 export async function startApi(lab: Lab, dist: string, signal: AbortSignal): Promise<void> {
-  lab.api.start([
+  await startAndAwait(lab, lab.api, "api", "API server listens", [
     `${dist}/pyroute2-cni`,
     "apiserver",
     ...["--data-dir", `${lab.directory}/api`, "--host", underlay.api, "--port", "6443"],
     ...["--kubeconfig", kubeconfig(lab)],
-  ], { log: `${lab.directory}/api.log` });
+  ], signal);
+}
+
+/**
+ * Starts a program on a machine; resolves when its log has the message. Reading the log starts no process, which an emulated
+ * machine is grateful for.
+ *
+ * @throws {Error} When the program ends first, or does not come so far in time
+ */
+async function startAndAwait(
+  lab: { readonly directory: string },
+  machine: Lab["api"],
+  name: string,
+  message: string,
+  command: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  const log = `${lab.directory}/${name}.log`;
+  const before = await Deno.readTextFile(log).then(({ length }) => length, () => 0);
+  const process = machine.start(command, { log });
+  const ended = new AbortController();
+  process.status.then(({ code }) => ended.abort(new Error(`It ended with ${code}, see "${log}"`)));
   await until(
-    "the API server",
+    `"${message}" in "${log}"`,
     patience,
-    async () => await kubectl(lab, ["get", "--raw", "/readyz"]).then(() => true),
-    signal,
+    async () => (await Deno.readTextFile(log)).slice(before).includes(message) || undefined,
+    AbortSignal.any([signal, ended.signal]),
   );
 }
 
@@ -68,67 +89,23 @@ export async function startDaemon(
 ): Promise<void> {
   const config = `${lab.directory}/${node.name}.ini`;
   await Deno.writeTextFile(config, serverIni(lab, node));
-  const process = node.holder.start([`${dist}/pyroute2-cni`, "daemon", "--config", config], {
-    log: `${lab.directory}/${node.name}-daemon.log`,
-  });
-  let ended: Deno.CommandStatus | undefined;
-  process.status.then((status) => ended = status);
-  await until(
-    `the daemon of "${node.name}" to be ready (see ${lab.directory})`,
-    patience,
-    async () => {
-      if (ended !== undefined) {
-        throw new Error(
-          `The daemon of "${node.name}" ended with ${ended.code}, see ${lab.directory}`,
-        );
-      }
-      return await isReady(node) ? true : undefined;
-    },
-    signal,
-  );
+  const command = [`${dist}/pyroute2-cni`, "daemon", "--config", config];
+  await startAndAwait(lab, node.holder, `${node.name}-daemon`, "Node ready", command, signal);
 }
 
-/** Whether the daemon itself says that its node takes pods: the API may still tell of the one before. */
-async function isReady(node: RunningNode): Promise<boolean> {
-  const ask =
-    "exec 3<>/dev/tcp/127.0.0.1/24800 && printf 'GET /readyz HTTP/1.0\\r\\n\\r\\n' >&3 && " +
-    "read -r line <&3 && [[ $line == *' 200 '* ]]";
-  return await node.holder.run(["bash", "-c", ask]).then(() => true, () => false);
-}
-
-/** Starts a responder on a machine; it ends with the machine. */
-export function startResponder(
+/** Starts a responder on a machine; it ends with the machine. Resolves when it listens in all namespaces. */
+export async function startResponder(
   lab: { readonly directory: string },
   machine: Lab["api"],
   answers: readonly { readonly path: string; readonly name: string }[],
-  log: string,
-): void {
+  signal: AbortSignal,
+): Promise<void> {
   const script = new URL("./responder.ts", import.meta.url).pathname;
-  machine.start([
+  await startAndAwait(lab, machine, `${machine.name}-responder`, "listening", [
     Deno.execPath(),
     ...["run", "-A", "--no-check", "--quiet", script],
     ...answers.map(({ path, name }) => `${path}=${name}`),
-  ], { log: `${lab.directory}/${machine.name}-${log}.log` });
-}
-
-/** Waits until a responder listens in a namespace of a machine. */
-export async function awaitResponders(
-  machine: Lab["api"],
-  paths: readonly string[],
-  signal: AbortSignal,
-): Promise<void> {
-  const port = answerPort.toString(16).toUpperCase().padStart(4, "0");
-  const script = paths.map((path) =>
-    `${
-      path === "-" ? "" : `nsenter --net=${path} `
-    }grep -q ':${port} 00000000:0000 0A' /proc/net/tcp`
-  ).join(" && ");
-  await until(
-    `the responders on "${machine.name}"`,
-    patience,
-    async () => await machine.run(["sh", "-c", script]).then(() => true),
-    signal,
-  );
+  ], signal);
 }
 
 // Everything that FRR and the daemon keep on a node is the machine's own: /run with the VRFs' namespaces, FRR's folders.

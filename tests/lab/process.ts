@@ -129,7 +129,8 @@ export async function until<T>(
 ): Promise<T> {
   const end = Date.now() + seconds * 1000;
   let last: unknown;
-  for (;;) {
+  // Ever more seldom: where every process is emulated, looking costs more than what is waited for.
+  for (let pause = 50;; pause = Math.min(pause * 1.5, 2_000)) {
     signal?.throwIfAborted();
     try {
       const found = await look();
@@ -144,6 +145,6 @@ export async function until<T>(
         last === undefined ? {} : { cause: last },
       );
     }
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }
