@@ -139,7 +139,7 @@ async function testInGuest(tier: Tier, signal: AbortSignal): Promise<string> {
   await runInGuest({
     command: denoTest(tier),
     cwd: repository,
-    env: environment(tier),
+    env: { ...environment(tier), PYROUTE2_LAB_EMULATED: "1" },
     signal,
     timeoutMs: 40 * 60_000,
     onOutput(chunk, stream) {

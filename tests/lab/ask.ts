@@ -1,7 +1,5 @@
 /** Reads questions as JSON from stdin, asks them from where it was started, writes the answers as JSON. */
 import { ask, type Question } from "./tcp_question.ts";
 
-const input: { questions: Question[]; seconds: number } = JSON.parse(
-  await new Response(Deno.stdin.readable).text(),
-);
-console.log(JSON.stringify(await ask(input.questions, input.seconds)));
+const questions: Question[] = JSON.parse(await new Response(Deno.stdin.readable).text());
+console.log(JSON.stringify(await ask(questions)));

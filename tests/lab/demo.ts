@@ -98,7 +98,7 @@ async function runDemoInGuest(
     command: [
       Deno.execPath(),
       ...["run", "-A", "--no-check", "--cached-only", import.meta.filename ?? ""],
-      ...["--backend", "device", "--no-install", "--dist", dist],
+      ...["--backend", "device", "--no-install", "--emulated", "--dist", dist],
       ...options.json ? ["--json"] : [],
     ],
     cwd: repository,
@@ -123,6 +123,7 @@ async function runDemo(
     nodes: 2,
     dist,
     keep: options.keep,
+    emulated: options.emulated,
     signal,
     progress,
   });

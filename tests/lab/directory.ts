@@ -11,6 +11,7 @@ const stateSchema = z.object({
   /** Whether the lab outlives its owner. */
   keep: z.boolean(),
   backend: z.enum(["device", "netns"]),
+  emulated: z.boolean(),
   nodes: z.number(),
   /** First processes of the machines' namespaces. */
   holders: z.array(z.object({ name: z.string(), pid: z.number(), started: z.string() })),

@@ -28,6 +28,8 @@ export interface Lab extends AsyncDisposable {
   readonly directory: string;
   /** Where the nodes keep their VRFs. */
   readonly backend: "device" | "netns";
+  /** Whether every instruction is emulated: what is periodic is rarer then. */
+  readonly emulated: boolean;
   /** The machine with the API server; also the nodes' default gateway. */
   readonly api: Holder;
   /** A host on the underlay that knows no route to any tenant. */
@@ -48,6 +50,8 @@ export interface LabOptions {
   readonly dist: string;
   /** Whether it outlives this process. */
   readonly keep: boolean;
+  /** Whether every instruction of this machine is emulated; false when absent. */
+  readonly emulated?: boolean;
   /** Ends the making of it; what was made is taken down. */
   readonly signal: AbortSignal;
   /** Called with a line for each step. */
@@ -70,7 +74,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
       find(outsideName),
     );
     options.signal.throwIfAborted();
-    const lab = labOf(options.name, options.backend, holders, options.nodes);
+    const lab = labOf(options, holders);
     options.progress("API server");
     const atOutside = [{ path: "-", name: outsideName }];
     await Promise.all([
@@ -94,7 +98,7 @@ export async function openLab(name: string): Promise<Lab> {
     throw new Error(`There is no lab "${name}": start one with "deno task lab up"`);
   }
   const holders = state.holders.map((holder) => holderOf(holder.name, holder.pid));
-  return labOf(name, state.backend, holders, state.nodes);
+  return labOf({ ...state, name }, holders);
 }
 
 /** Takes a lab down, whatever state it is in; one that is not there is no error. */
@@ -120,10 +124,11 @@ export async function removeAbandonedLabs(): Promise<void> {
 }
 
 function labOf(
-  name: string,
-  backend: "device" | "netns",
+  { name, backend, emulated = false, nodes }: Pick<
+    LabOptions,
+    "name" | "backend" | "emulated" | "nodes"
+  >,
   holders: readonly Holder[],
-  count: number,
 ): Lab {
   const find = (machine: string) =>
     found(holders.find((holder) => holder.name === machine), machine);
@@ -131,9 +136,10 @@ function labOf(
     name,
     directory: labDirectory(name),
     backend,
+    emulated,
     api: find("api"),
     outside: find(outsideName),
-    nodes: labNodes(count).map((node) => ({ ...node, holder: find(node.name) })),
+    nodes: labNodes(nodes).map((node) => ({ ...node, holder: find(node.name) })),
     [Symbol.asyncDispose]: () => removeLab(name),
   };
 }
@@ -147,6 +153,7 @@ async function startHolders(options: LabOptions, names: readonly string[]): Prom
       owner: { pid: Deno.pid, started: startedAt(Deno.pid) ?? "" },
       keep: options.keep,
       backend: options.backend,
+      emulated: options.emulated ?? false,
       nodes: options.nodes,
       holders: holders.map(({ name, pid }) => ({ name, pid, started: startedAt(pid) ?? "" })),
     });

@@ -63,6 +63,7 @@ async function up(options: CommandLine): Promise<number> {
     nodes: 2,
     dist,
     keep: true,
+    emulated: options.emulated,
     signal: stop.signal,
     progress,
   });

@@ -28,6 +28,7 @@ Deno.test.beforeAll(async () => {
     nodes: 2,
     dist,
     keep: false,
+    emulated: Deno.env.get("PYROUTE2_LAB_EMULATED") === "1",
     signal,
     progress: (line) => console.error(`   ${line}`),
   });

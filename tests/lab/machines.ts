@@ -138,8 +138,8 @@ register = true
 kubeconfig = ${kubeconfig(lab)}
 
 [default]
-fw_interval_seconds = 5
-gc_interval_seconds = 5
+fw_interval_seconds = ${lab.emulated ? 30 : 5}
+gc_interval_seconds = ${lab.emulated ? 30 : 5}
 
 [logging]
 level = info

@@ -15,9 +15,6 @@ export interface MeasuredCell extends Cell {
 
 const answers = z.array(z.union([z.null(), z.object({ name: z.string(), seen: z.string() })]));
 
-/** For how many seconds silence is waited out before it counts as "nobody". */
-const silence = 3;
-
 /**
  * Measures all cells once, from within the sources' namespaces.
  *
@@ -55,7 +52,7 @@ export async function askOn(
   const script = new URL("./ask.ts", import.meta.url).pathname;
   const output = await node.holder.run(
     [Deno.execPath(), "run", "-A", "--no-check", "--quiet", script],
-    { stdin: JSON.stringify({ questions, seconds: silence }) },
+    { stdin: JSON.stringify(questions) },
   );
   return answers.parse(JSON.parse(output));
 }

@@ -15,6 +15,8 @@ export interface CommandLine {
   readonly keep: boolean;
   readonly install: boolean;
   readonly name: string;
+  /** Whether every instruction of this machine is emulated. */
+  readonly emulated: boolean;
   /** Folder with built executables; built first when not given. */
   readonly dist: string | undefined;
 }
@@ -30,6 +32,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
       keep: { type: "boolean", default: false },
       "no-install": { type: "boolean", default: false },
       name: { type: "string", default: "demo" },
+      emulated: { type: "boolean", default: false },
       dist: { type: "string" },
     },
   });
@@ -44,6 +47,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     keep: values.keep,
     install: !values["no-install"],
     name: values.name,
+    emulated: values.emulated,
     dist: values.dist,
   };
 }

@@ -22,23 +22,24 @@ export interface Question {
 /** Who answered, and which address it saw as the caller's; null for silence or refusal. */
 export type Answer = { readonly name: string; readonly seen: string } | null;
 
-/**
- * Asks all questions at once.
- *
- * @param seconds For how long silence is waited out
- */
-export async function ask(questions: readonly Question[], seconds: number): Promise<Answer[]> {
-  const end = Date.now() + seconds * 1000;
+/** How many looks without any new answer make silence: three seconds, and more on a machine that is slow to look. */
+const silentLooks = 150;
+const lookEveryMs = 20;
+
+/** Asks all questions at once; whoever has not answered when silence falls counts as nobody. */
+export async function ask(questions: readonly Question[]): Promise<Answer[]> {
   const sockets = questions.map(connect);
   const answers: (Answer | undefined)[] = sockets.map((socket) =>
     socket === undefined ? null : undefined
   );
-  while (answers.includes(undefined) && Date.now() < end) {
+  for (let silent = 0; answers.includes(undefined) && silent < silentLooks; silent++) {
     for (const [index, socket] of sockets.entries()) {
-      if (socket !== undefined && answers[index] === undefined) answers[index] = read(socket);
+      if (socket === undefined || answers[index] !== undefined) continue;
+      answers[index] = read(socket);
+      if (answers[index] !== undefined) silent = 0;
     }
     // The event loop has nothing to wait for here: the sockets are not known to it.
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
   }
   for (const socket of sockets) socket?.[Symbol.dispose]();
   return answers.map((answer) => answer ?? null);
