@@ -76,8 +76,12 @@ export function splitTranscript(commands: readonly string[], transcript: string)
   const lines = transcript.replace(FINAL_PROMPT, "").split("\n");
   let at = 0;
   const starts = commands.map((command) => {
+    const from = at;
     while (at < lines.length && !isPromptFor(command, lines[at] ?? "")) at++;
-    if (at === lines.length) throw unavailable(`no answer to "${command}"`);
+    if (at === lines.length) {
+      const said = lines.slice(from, from + 3).join("; ");
+      throw unavailable(`no answer to "${command}", but "${said}"`);
+    }
     return at++;
   });
   return commands.map((command, i) => ({

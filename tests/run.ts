@@ -75,6 +75,13 @@ const tiers: readonly Tier[] = [
     files: ["tests/lab"],
   },
   {
+    name: "containerd",
+    about: "containers of a real containerd, by ctr and by the CRI, attached by the plugin",
+    needs: [...labNeeds, ...kubectlNeeds, ...containerdNeeds],
+    built: true,
+    files: ["tests/containerd"],
+  },
+  {
     name: "vm",
     about: "a guest with the vrf link type",
     needs: vmNeeds,
