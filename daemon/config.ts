@@ -3,11 +3,16 @@ import { z } from "zod";
 import { CodedError } from "../lib/errors.ts";
 import { formatPrefix, networkOf, parsePrefix } from "../lib/net/prefix.ts";
 import { parseIni } from "./ini.ts";
-import { logLevels } from "./log.ts";
+import { type LogLevel, logLevels } from "./log.ts";
 
 /** A configuration that cannot be used; the message names every key at fault. */
 export class ConfigError extends CodedError {
-  /** @param message Which keys are wrong, what was found and what is accepted */
+  /**
+   * Makes the error.
+   *
+   * @param message Which keys are wrong, what was found and what is accepted
+   * @param options The underlying failure, if any
+   */
   constructor(message: string, options?: ErrorOptions) {
     super("ConfigInvalid", message, options);
   }
@@ -20,7 +25,77 @@ const path = z.string().regex(/^\//, "expected an absolute path");
 const flag = z.enum(["true", "false"]).transform((value) => value === "true");
 const address = z.string().refine((text) => isIpv4(text), "expected an IPv4 address");
 
-const schema = z.strictObject({
+/** The whole configuration; sections and keys are named as in `server.ini`. */
+export interface DaemonConfig {
+  /** The plugin's way in. */
+  readonly api: {
+    /** UNIX socket for CNI data. */
+    readonly socket_path_api: string;
+    /** UNIX datagram socket for descriptors. */
+    readonly socket_path_fd: string;
+  };
+  /** The default domain, and intervals. */
+  readonly default: {
+    /** VRF number, table and VNI of the default domain. */
+    readonly vrf: number;
+    /** Network address of its prefix. */
+    readonly prefix: string;
+    /** Length of its prefix, in bits. */
+    readonly prefixlen: number;
+    /** Length of a node's block in it, in bits. */
+    readonly ipblocklen: number;
+    /** Type of its overlay. */
+    readonly system_vrf_type: "l2vni" | "l3vni";
+    /** Tables below it are of service VRFs. */
+    readonly service_vrf_max: number;
+    /** Seconds between two looks for blocks that nothing needs. */
+    readonly gc_interval_seconds: number;
+    /** Longest time between two runs of the reconciler, in seconds. */
+    readonly fw_interval_seconds: number;
+    /** Folder of the runtime's CNI configurations. */
+    readonly cni_config_dir: string;
+  };
+  /** Where the probes listen. */
+  readonly readiness: {
+    /** Address. */
+    readonly host: string;
+    /** TCP port. */
+    readonly port: number;
+  };
+  /** What is logged. */
+  readonly logging: {
+    /** The least level that is written. */
+    readonly level: LogLevel;
+  };
+  /** The node. */
+  readonly node: {
+    /** Its name in the API; the environment's NODE_NAME or the host's name when absent. */
+    readonly name?: string | undefined;
+    /** Where VRFs live. */
+    readonly vrf_backend: "auto" | "device" | "netns";
+    /** Folder of the journal, on a file system that a reboot empties. */
+    readonly state_dir: string;
+    /** Whether the daemon registers the node in the API, where no kubelet does. */
+    readonly register: boolean;
+  };
+  /** The way to the API. */
+  readonly kubernetes: {
+    /** Path of a kubeconfig; the service account when absent. */
+    readonly kubeconfig?: string | undefined;
+  };
+  /** BGP. */
+  readonly bgp: {
+    /** Autonomous system number. */
+    readonly asn: number;
+  };
+  /** The FRR agent. */
+  readonly frr: {
+    /** Its UNIX socket. */
+    readonly socket_path: string;
+  };
+}
+
+const schema: z.ZodType<DaemonConfig> = z.strictObject({
   api: z.strictObject({
     socket_path_api: path.default("/var/run/pyroute2/api"),
     socket_path_fd: path.default("/var/run/pyroute2/fdpass"),
@@ -51,9 +126,6 @@ const schema = z.strictObject({
   bgp: z.strictObject({ asn: whole(1, 4_294_967_294).default(65_000) }).prefault({}),
   frr: z.strictObject({ socket_path: path.default("/var/run/frr/reload.sock") }).prefault({}),
 });
-
-/** The whole configuration; sections and keys are named as in `server.ini`. */
-export type DaemonConfig = z.infer<typeof schema>;
 
 /**
  * Reads and validates the text of a `server.ini`. An empty text gives the defaults.

@@ -2,7 +2,11 @@ import { CodedError } from "../lib/errors.ts";
 
 /** A configuration file that cannot be read as INI, with the line where it goes wrong. */
 export class IniError extends CodedError {
-  /** @param message What was expected and found, with the line number */
+  /**
+   * Makes the error.
+   *
+   * @param message What was expected and found, with the line number
+   */
   constructor(message: string) {
     super("IniInvalid", message);
   }

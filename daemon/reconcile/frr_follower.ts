@@ -8,7 +8,11 @@ import type { Logger } from "../log.ts";
 
 /** FRR answers but has not come to where it should be. */
 export class FrrBehindError extends CodedError {
-  /** @param message What FRR was expected to show, and what it shows */
+  /**
+   * Makes the error.
+   *
+   * @param message What FRR was expected to show, and what it shows
+   */
   constructor(message: string) {
     super("FrrBehind", message);
   }

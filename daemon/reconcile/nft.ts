@@ -8,7 +8,12 @@ import {
 
 /** nft refused a transaction or could not be run; nothing of the transaction was applied. */
 export class NftError extends CodedError {
-  /** @param message What was asked of nft and its own words */
+  /**
+   * Makes the error.
+   *
+   * @param message What was asked of nft and its own words
+   * @param options The underlying failure, if any
+   */
   constructor(message: string, options?: ErrorOptions) {
     super("NftFailed", message, options);
   }
@@ -28,6 +33,8 @@ export interface Firewall {
 }
 
 /**
+ * Makes a firewall that works by the program nft.
+ *
  * @param command The program and its leading arguments, `["nft"]` on a node; a test prefixes it to enter a namespace
  */
 export function createFirewall(command: readonly string[] = ["nft"]): Firewall {
