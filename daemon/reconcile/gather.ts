@@ -4,7 +4,8 @@ import type { Node } from "../resources/core.ts";
 import type { VRFDomain } from "../resources/vrf_domain.ts";
 import type { VRFNodeConfig } from "../resources/vrf_node_config.ts";
 import type { VRFRoutingPolicy } from "../resources/vrf_routing_policy.ts";
-import type { DomainIdentity, Gathered } from "./node_reconciler.ts";
+import type { DomainIdentity } from "./domain_report.ts";
+import type { Gathered } from "./node_reconciler.ts";
 import type { PlanDomain } from "./plan.ts";
 
 /** The objects and the pool as they are at the start of a run. */

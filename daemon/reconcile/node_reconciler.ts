@@ -6,28 +6,30 @@
  */
 import type { FrrClient } from "../../frr/client.ts";
 import type { FrrState } from "../../frr/protocol.ts";
-import { renderFrr } from "../../frr/render.ts";
 import { messageOf } from "../../lib/errors.ts";
-import type { Kernel, RuleSpec, Underlay, VrfSpec } from "../kernel/port.ts";
+import type { Kernel, Underlay } from "../kernel/port.ts";
 import type { Logger } from "../log.ts";
-import { type Difference, difference } from "./difference.ts";
-import { createFrrFollower, type FrrFollower } from "./frr_follower.ts";
+import { difference } from "./difference.ts";
+import {
+  before,
+  type DomainIdentity,
+  type DomainReport,
+  domainReports,
+  removing,
+} from "./domain_report.ts";
+import { createFrrFollower } from "./frr_follower.ts";
 import type { Firewall } from "./nft.ts";
-import { domainCidr, type NodePlan, type PlanDomain, type PlanInput, planNode } from "./plan.ts";
-
-/** A domain object as this node reports on it. */
-export interface DomainIdentity {
-  /** Name of the VRFDomain. */
-  readonly name: string;
-  /** UID of the object. */
-  readonly uid: string;
-  /** Generation that is being applied. */
-  readonly generation: number;
-  /** VRF number. */
-  readonly vrf: number;
-  /** Set while the object is being deleted but pods still hold the VRF. */
-  readonly heldBy?: number;
-}
+import {
+  applyFrr,
+  ensureOverlays,
+  ensureVrfs,
+  prune,
+  releaseBlocks,
+  type Run,
+  syncFirewall,
+  syncRules,
+} from "./phases.ts";
+import { type PlanInput, planNode } from "./plan.ts";
 
 /** What the reconciler reads at the start of a run. */
 export interface Gathered {
@@ -43,16 +45,6 @@ export interface Gathered {
   readonly held: ReadonlySet<number>;
   /** Set while an object cannot be read: nobody knows then which VRFs are unwanted. */
   readonly keepAll: boolean;
-}
-
-/** Where a domain stands on this node. */
-export interface DomainReport extends DomainIdentity {
-  /** `Applying` before the first touch, then `Ready` or `Failed`; `Removing` until nothing is left. */
-  readonly phase: "Applying" | "Ready" | "Failed" | "Removing";
-  /** One word for machines. */
-  readonly reason: string;
-  /** For a person. */
-  readonly message: string;
 }
 
 /** What a run found and did. */
@@ -103,22 +95,6 @@ export interface NodeReconciler {
   isApplied(vrf: number, block: string): boolean;
 }
 
-/** The state of one run: which VRFs failed and why. */
-interface Run {
-  readonly signal: AbortSignal;
-  readonly gathered: Gathered;
-  readonly underlay: Underlay;
-  readonly plan: NodePlan;
-  readonly steps: Difference;
-  /** VRFs that must not be pruned. */
-  readonly keep: ReadonlySet<number>;
-  /** Domains of which something is to be removed. */
-  readonly going: readonly DomainIdentity[];
-  readonly failures: Map<number, { reason: string; message: string }>;
-  readonly problems: string[];
-  readonly announced: ReadonlySet<string>;
-}
-
 /** Makes a reconciler. */
 export function createNodeReconciler(options: NodeReconcilerOptions): NodeReconciler {
   const { kernel, log } = options;
@@ -135,8 +111,10 @@ export function createNodeReconciler(options: NodeReconcilerOptions): NodeReconc
       ...gathered.carried.map((domain) => before(domain, applied.has(domain.vrf))),
       ...going.map(removing),
     ], signal);
+    // What stands on the node already is carried on with; only a first touch must wait until it is announced.
     const names = new Set(
-      gathered.input.domains.map(({ name }) => name).filter((name) => announced.has(name)),
+      gathered.carried.filter(({ name, vrf }) => announced.has(name) || observed.vrfs.has(vrf))
+        .map(({ name }) => name),
     );
     const plan = planNode({
       ...gathered.input,
@@ -145,23 +123,18 @@ export function createNodeReconciler(options: NodeReconcilerOptions): NodeReconc
       underlay,
     });
     const steps = difference(plan.vrfs, observed, underlay);
-    // What could not be announced is neither applied nor removed: only an object that is gone is.
-    const unannounced = gathered.carried.filter(({ name }) => !names.has(name)).map(({ vrf }) =>
-      vrf
-    );
     return {
       signal,
-      gathered,
-      keep: gathered.keepAll
-        ? new Set(observed.vrfs.keys())
-        : new Set([...gathered.held, ...unannounced]),
+      domains: gathered.input.domains,
+      carried: gathered.carried,
+      keep: gathered.keepAll ? new Set(observed.vrfs.keys()) : gathered.held,
       underlay,
       plan,
       steps,
       going,
       failures: new Map(),
       problems: [],
-      announced,
+      announced: names,
     };
   }
 
@@ -184,17 +157,17 @@ export function createNodeReconciler(options: NodeReconcilerOptions): NodeReconc
     await applyFrr(follower, state);
     ensureOverlays(kernel, follower, state, log);
     const left = await prune(kernel, follower, state, log);
-    await releaseBlocks(options, state, left);
+    await releaseBlocks(options.releaseBlocks, state, left);
     syncRules(kernel, state, log);
     await syncFirewall(kernel, options.firewall, state);
-    await follower.settle(state.plan.frr, state.signal).catch((error) => {
-      signal.throwIfAborted();
-      state.problems.push(messageOf(error));
-    });
     applied = new Map(
       state.plan.vrfs.filter(({ vrf }) => !state.failures.has(vrf))
         .map(({ vrf, blocks }) => [vrf, new Set(blocks)]),
     );
+    await follower.settle(state.plan.frr, state.signal).catch((error) => {
+      signal.throwIfAborted();
+      state.problems.push(messageOf(error));
+    });
     return finish({
       domains: domainReports(state, left),
       frr: follower.state(),
@@ -212,169 +185,4 @@ export function createNodeReconciler(options: NodeReconcilerOptions): NodeReconc
     run,
     isApplied: (vrf, block) => applied.get(vrf)?.has(block) ?? false,
   };
-}
-
-function ensureVrfs(kernel: Kernel, run: Run, log: Logger): void {
-  for (const spec of run.steps.ensureVrfs) {
-    attempt(run, spec.vrf, "VrfFailed", () => {
-      kernel.ensureVrf(spec, run.underlay);
-      log.info("VRF applied", { vrf: spec.vrf, table: spec.table });
-    });
-  }
-}
-
-async function applyFrr(follower: FrrFollower, run: Run): Promise<void> {
-  const model = {
-    ...run.plan.frr,
-    vrfs: run.plan.frr.vrfs.filter(({ name }) =>
-      !run.plan.vrfs.some((spec) => spec.name === name && run.failures.has(spec.vrf))
-    ),
-  };
-  try {
-    await follower.apply(renderFrr(model), model, run.signal);
-  } catch (error) {
-    run.signal.throwIfAborted();
-    run.problems.push(messageOf(error));
-    const reason = error instanceof Error && "code" in error ? String(error.code) : "FrrFailed";
-    for (const spec of run.plan.vrfs) {
-      // What FRR already carries goes on; a VRF that it does not know must not get its VXLAN device yet.
-      if (needsFrr(spec) && !follower.carries(spec.name)) {
-        run.failures.set(spec.vrf, { reason, message: messageOf(error) });
-      }
-    }
-  }
-}
-
-function needsFrr(spec: VrfSpec): boolean {
-  return spec.overlays.some(({ type }) => type === "l3vni");
-}
-
-function ensureOverlays(kernel: Kernel, follower: FrrFollower, run: Run, log: Logger): void {
-  for (const { vrf, overlay } of run.steps.ensureOverlays) {
-    if (run.failures.has(vrf.vrf)) continue;
-    attempt(run, vrf.vrf, "OverlayFailed", () => {
-      kernel.ensureOverlay(vrf, overlay);
-      follower.expectChange();
-      log.info("Overlay applied", { vrf: vrf.vrf, vni: overlay.vni, bridge: overlay.bridge });
-    });
-  }
-}
-
-/** Removes what nothing wants; returns the VRF numbers of which something is left. */
-async function prune(
-  kernel: Kernel,
-  follower: FrrFollower,
-  run: Run,
-  log: Logger,
-): Promise<Set<number>> {
-  const { steps, keep, signal } = run;
-  const left = new Set<number>(keep);
-  const doomed = steps.removeVrfs.filter(({ vrf }) => !keep.has(vrf));
-  const kept = new Set(
-    steps.removeVrfs.filter(({ vrf }) => keep.has(vrf)).map(({ name }) => name),
-  );
-  try {
-    if (!follower.inStep() && doomed.length > 0) {
-      // zebra may crash over a VRF that goes while it still has the VNI.
-      throw new Error(`FRR must forget ${doomed.map(({ name }) => `"${name}"`).join(", ")} first`);
-    }
-    for (const { vrf, overlay } of steps.removeOverlays) {
-      if (!kept.has(vrf)) await kernel.removeOverlay(vrf, overlay);
-    }
-    for (const vrf of doomed) await kernel.detachVrf(vrf);
-    await follower.awaitEmpty(doomed.map(({ name }) => name), kernel.backend, signal);
-    for (const vrf of doomed) {
-      await kernel.removeVrf(vrf);
-      log.info("VRF removed", { vrf: vrf.vrf });
-    }
-    if (doomed.length > 0) await follower.forget(doomed.map(({ name }) => name), signal);
-  } catch (error) {
-    signal.throwIfAborted();
-    run.problems.push(messageOf(error));
-    log.error("Removal failed", { error: messageOf(error) });
-    for (const { vrf } of doomed) left.add(vrf);
-  }
-  return left;
-}
-
-/** Gives back the blocks of VRFs that have left the kernel; adds to `left` where that fails. */
-async function releaseBlocks(
-  options: NodeReconcilerOptions,
-  run: Run,
-  left: Set<number>,
-): Promise<void> {
-  for (const { vrf } of run.going) {
-    if (left.has(vrf)) continue;
-    try {
-      if (!await options.releaseBlocks(vrf, run.signal)) left.add(vrf);
-    } catch (error) {
-      run.signal.throwIfAborted();
-      run.problems.push(messageOf(error));
-      left.add(vrf);
-    }
-  }
-}
-
-function syncRules(kernel: Kernel, run: Run, log: Logger): void {
-  const failed = new Set(
-    run.plan.vrfs.filter(({ vrf }) => run.failures.has(vrf)).map(({ table }) => table),
-  );
-  const rules = run.plan.rules.filter((rule: RuleSpec) => !failed.has(rule.table));
-  try {
-    const { added, deleted } = kernel.syncRules(rules);
-    if (added + deleted > 0) log.info("Policy rules applied", { added, deleted });
-  } catch (error) {
-    run.problems.push(messageOf(error));
-  }
-}
-
-async function syncFirewall(kernel: Kernel, firewall: Firewall, run: Run): Promise<void> {
-  const prefixes = new Map(
-    run.gathered.input.domains.map((domain: PlanDomain) => [domain.vrf, domainCidr(domain)]),
-  );
-  const vrfs = run.plan.vrfs.filter(({ vrf }) => !run.failures.has(vrf)).map((spec) => ({
-    vrf: spec.vrf,
-    ingress: kernel.ingressInterfaces(spec),
-    prefixes: [prefixes.get(spec.vrf) ?? ""].filter((prefix) => prefix !== ""),
-  }));
-  try {
-    await firewall.sync({ defaultLink: run.underlay.ifname, vrfs }, run.signal);
-  } catch (error) {
-    run.signal.throwIfAborted();
-    run.problems.push(messageOf(error));
-  }
-}
-
-function attempt(run: Run, vrf: number, reason: string, action: () => void): void {
-  if (run.failures.has(vrf)) return;
-  try {
-    action();
-  } catch (error) {
-    run.failures.set(vrf, { reason, message: messageOf(error) });
-    run.problems.push(`VRF ${vrf}: ${messageOf(error)}`);
-  }
-}
-
-function before(domain: DomainIdentity, known: boolean): DomainReport {
-  return known
-    ? { ...domain, phase: "Ready", reason: "Applied", message: "" }
-    : { ...domain, phase: "Applying", reason: "Applying", message: "" };
-}
-
-function removing(domain: DomainIdentity): DomainReport {
-  return { ...domain, phase: "Removing", reason: "Removing", message: "" };
-}
-
-function domainReports(run: Run, left: ReadonlySet<number>): DomainReport[] {
-  const carried = run.gathered.carried.map((domain): DomainReport => {
-    const failure = run.failures.get(domain.vrf);
-    if (failure !== undefined) return { ...domain, phase: "Failed", ...failure };
-    if (!run.announced.has(domain.name)) return before(domain, false);
-    if (domain.heldBy !== undefined) {
-      const message = `${domain.heldBy} attachments still use the VRF: delete the pods`;
-      return { ...domain, phase: "Removing", reason: "PodsAttached", message };
-    }
-    return { ...domain, phase: "Ready", reason: "Applied", message: "" };
-  });
-  return [...carried, ...run.going.filter(({ vrf }) => left.has(vrf)).map(removing)];
 }

@@ -1,7 +1,8 @@
 /** A reconciler's report as the status of this node's VRFNodeState. Pure. */
 import { type Condition, setCondition } from "../resources/conditions.ts";
 import type { NodeDomainState, VRFNodeStateStatus } from "../resources/vrf_node_state.ts";
-import type { DomainReport, NodeReport } from "./node_reconciler.ts";
+import type { DomainReport } from "./domain_report.ts";
+import type { NodeReport } from "./node_reconciler.ts";
 
 /** Longest message of a condition (Kubernetes API conventions). */
 const longestMessage = 32_768;
