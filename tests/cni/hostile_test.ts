@@ -215,16 +215,36 @@ Deno.test("Another process of root cannot bring its descriptor into a request", 
   assertNothingLeft(node, stolen);
 });
 
+/** The sender where every user can read it: the repository and Deno itself may lie in root's home. */
+async function senderForEveryone(): Promise<{ deno: string; script: string } & AsyncDisposable> {
+  const directory = await Deno.makeTempDir({ prefix: "pr2t-sender-" });
+  await Deno.chmod(directory, 0o755);
+  const deno = `${directory}/deno`;
+  const script = `${directory}/sender.js`;
+  await Deno.copyFile(Deno.execPath(), deno);
+  await Deno.chmod(deno, 0o755);
+  const bundled = await new Deno.Command(Deno.execPath(), {
+    args: ["bundle", "--quiet", "--output", script, sender],
+  }).output();
+  assert.ok(bundled.success, new TextDecoder().decode(bundled.stderr));
+  return {
+    deno,
+    script,
+    [Symbol.asyncDispose]: () => Deno.remove(directory, { recursive: true }),
+  };
+}
+
 Deno.test("A process that is not root is kept out, even where the sockets were opened to it", async () => {
   await using node = await Node.start(impatient);
   using pod = new Pod();
   using client = await Client.open(node);
   const rid = await client.create();
+  await using program = await senderForEveryone();
   const nobody = async (): Promise<number> => {
     const { code } = await new Deno.Command("setpriv", {
       args: [
         ...["--reuid=65534", "--regid=65534", "--clear-groups", "env", "DENO_DIR=/dev/null/deno"],
-        ...[Deno.execPath(), "run", "-A", "--no-check", "--no-lock", sender],
+        ...[program.deno, "run", "-A", "--no-config", "--no-lock", program.script],
         ...[node.fdpass, rid, "/proc/self/ns/net"],
       ],
     }).output();
