@@ -30,7 +30,7 @@ say propagation "$(findmnt -n -o PROPAGATION /)"
 say cwd "$(pwd)"
 say env "$GREETING"
 echo overwritten >"$VICTIM" && say victim "$(cat "$VICTIM")"
-say hidden "$(ls /tmp | grep -c -v "^pr2t-vm-test-")"
+say hidden "$([ -e "$UNSEEN" ] && echo 1 || echo 0)"
 sleep 1000 &
 (setsid sleep 2000 &)
 echo to-stderr >&2
@@ -41,11 +41,14 @@ Deno.test("A guest runs a command with the vrf link type, streams its output and
   const directory = await Deno.makeTempDir({ prefix: "pr2t-vm-test-" });
   try {
     const victim = join(directory, "victim");
+    // Beside what is exposed: of the host's /tmp the guest sees nothing else.
+    const unseen = `${directory}-unseen`;
+    await Deno.mkdir(unseen);
     await Deno.writeTextFile(victim, "original\n");
     const output = { stdout: "", stderr: "" };
     const result = await runInGuest({
       command: ["sh", "-c", QUESTIONS],
-      env: { GREETING: 'it\'s "quoted" $HOME', VICTIM: victim },
+      env: { GREETING: 'it\'s "quoted" $HOME', VICTIM: victim, UNSEEN: unseen },
       cwd: HERE,
       expose: [directory],
       signal: new AbortController().signal,
@@ -79,6 +82,7 @@ Deno.test("A guest runs a command with the vrf link type, streams its output and
     });
     assert.equal(await Deno.readTextFile(victim), "original\n");
   } finally {
+    await Deno.remove(`${directory}-unseen`, { recursive: true });
     await Deno.remove(directory, { recursive: true });
   }
 });
