@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { CodedError, messageOf } from "../../lib/errors.ts";
 import { IpamError } from "./errors.ts";
-import { parseAttachmentRow, parseBlockRow } from "./journal_rows.ts";
+import { type BlockRecord, parseAttachmentRow, parseBlockRow } from "./journal_rows.ts";
 import type { Attachment, AttachmentKey } from "./port.ts";
 
 /** Where the journal lies unless the configuration says otherwise: a tmpfs, so that a reboot empties it. */
@@ -29,20 +29,6 @@ const schema = `
   ) STRICT, WITHOUT ROWID;
   PRAGMA user_version = ${schemaVersion};
 `;
-
-/** A block that this node holds, as the journal knows it. */
-export interface BlockRecord {
-  /** Name of the IPBlock object. */
-  readonly name: string;
-  /** VRF number. */
-  readonly vrf: number;
-  /** CIDR. */
-  readonly cidr: string;
-  /** UID of the IPBlock object. */
-  readonly uid: string;
-  /** Whether its deletion has begun: nothing is given from it any more. */
-  readonly releasing: boolean;
-}
 
 /** Columns of an attachment that change after the insertion. */
 export type AttachmentChange = Partial<

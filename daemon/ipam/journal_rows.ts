@@ -1,7 +1,20 @@
 /** Rows of the journal's tables, parsed into types. */
 import { IpamError } from "./errors.ts";
-import type { BlockRecord } from "./journal.ts";
 import type { Attachment } from "./port.ts";
+
+/** A block that this node holds, as the journal knows it. */
+export interface BlockRecord {
+  /** Name of the IPBlock object. */
+  readonly name: string;
+  /** VRF number. */
+  readonly vrf: number;
+  /** CIDR. */
+  readonly cidr: string;
+  /** UID of the IPBlock object. */
+  readonly uid: string;
+  /** Whether its deletion has begun: nothing is given from it any more. */
+  readonly releasing: boolean;
+}
 
 /** A row as SQLite gives it. */
 export type Row = Readonly<Record<string, unknown>>;

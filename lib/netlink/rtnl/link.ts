@@ -3,7 +3,7 @@ import { NetlinkError } from "../errors.ts";
 import { decodeKind, type LinkKind } from "../link_kinds/link_kind.ts";
 import type { MessageView, Payload } from "../message.ts";
 import { type BridgePort, decodeBridgePort } from "./bridge_port.ts";
-import { creationRequests } from "./link_creation.ts";
+import { creationRequests, type LinkSpec } from "./link_creation.ts";
 import {
   type AddrGenMode,
   addrGenModeOf,
@@ -19,32 +19,6 @@ import {
   upFlags,
 } from "./link_message.ts";
 import { RTM } from "./types.ts";
-
-/** A link to be created; what is left out gets the kernel's default. */
-export interface LinkSpec {
-  /** Name, at most 15 bytes. */
-  readonly name: string;
-  /** What it is. */
-  readonly kind: LinkKind;
-  /** Maximum transmission unit in bytes. */
-  readonly mtu?: number | undefined;
-  /** MAC address. */
-  readonly address?: string | undefined;
-  /** Index of the bridge or VRF it belongs to. */
-  readonly master?: number | undefined;
-  /** Settings as a port of the bridge `master`. */
-  readonly bridgePort?: BridgePort | undefined;
-  /** Whether it is up from the start. */
-  readonly up?: boolean | undefined;
-  /** The network namespace it is put into; the connection's own by default. */
-  readonly netnsFd?: number | undefined;
-  /** Link group. */
-  readonly group?: number | undefined;
-  /** Alias, a free text of at most 255 bytes. */
-  readonly alias?: string | undefined;
-  /** How its IPv6 link-local address is made; set before the link comes up. */
-  readonly addrGenMode?: AddrGenMode | undefined;
-}
 
 /** Changes to a link; what is left out stays as it is. */
 export interface LinkChanges {

@@ -1,9 +1,9 @@
 import { bind, type BoundRequest, type NetlinkRequest } from "../connection.ts";
-import { encodeKind } from "../link_kinds/link_kind.ts";
+import { encodeKind, type LinkKind } from "../link_kinds/link_kind.ts";
 import { NLM_F, type Payload } from "../message.ts";
-import { encodeBridgePort } from "./bridge_port.ts";
-import type { LinkSpec } from "./link.ts";
+import { type BridgePort, encodeBridgePort } from "./bridge_port.ts";
 import {
+  type AddrGenMode,
   afSpecOf,
   type LinkAttributes,
   type LinkHeader,
@@ -12,6 +12,32 @@ import {
   upFlags,
 } from "./link_message.ts";
 import { RTM } from "./types.ts";
+
+/** A link to be created; what is left out gets the kernel's default. */
+export interface LinkSpec {
+  /** Name, at most 15 bytes. */
+  readonly name: string;
+  /** What it is. */
+  readonly kind: LinkKind;
+  /** Maximum transmission unit in bytes. */
+  readonly mtu?: number | undefined;
+  /** MAC address. */
+  readonly address?: string | undefined;
+  /** Index of the bridge or VRF it belongs to. */
+  readonly master?: number | undefined;
+  /** Settings as a port of the bridge `master`. */
+  readonly bridgePort?: BridgePort | undefined;
+  /** Whether it is up from the start. */
+  readonly up?: boolean | undefined;
+  /** The network namespace it is put into; the connection's own by default. */
+  readonly netnsFd?: number | undefined;
+  /** Link group. */
+  readonly group?: number | undefined;
+  /** Alias, a free text of at most 255 bytes. */
+  readonly alias?: string | undefined;
+  /** How its IPv6 link-local address is made; set before the link comes up. */
+  readonly addrGenMode?: AddrGenMode | undefined;
+}
 
 /**
  * The requests that create a link and set it up, to be sent in one datagram. The kernel echoes the first with the link's index.
