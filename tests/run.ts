@@ -8,6 +8,7 @@ import { parseArgs } from "node:util";
 import { messageOf } from "../lib/errors.ts";
 import { build, hasVrfLink, repository } from "./lab/options.ts";
 import { removeAbandonedLabs } from "./lab/lab.ts";
+import { execute } from "./lab/process.ts";
 import {
   containerdNeeds,
   ensurePrerequisites,
@@ -141,6 +142,9 @@ async function testHere(tier: Tier, signal: AbortSignal): Promise<string> {
 }
 
 async function testInGuest(tier: Tier, signal: AbortSignal): Promise<string> {
+  // The guest has no network: what the tests import must be here before.
+  const paths = tier.files.map((path) => `${repository}/${path}`);
+  await execute([Deno.execPath(), "cache", "--quiet", ...paths], { signal });
   let text = "";
   const decoder = new TextDecoder();
   await runInGuest({
