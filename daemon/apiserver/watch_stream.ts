@@ -72,6 +72,7 @@ export async function* watchEvents(
       };
     }
   }
+  let bookmarkDue = false;
   while (!wake.ended) {
     const newest = store.revision;
     const changes = store.changesSince(request.resource, cursor, batch);
@@ -85,10 +86,13 @@ export async function* watchEvents(
     }
     cursor = changes.length === batch ? changes.at(-1)?.revision ?? cursor : newest;
     if (changes.length === batch || store.revision > newest) continue;
-    const reason = await wake.wait();
-    if (reason === "bookmark" && request.bookmarks && cursor === store.revision) {
+    if (bookmarkDue) {
+      bookmarkDue = false;
       yield { type: "BOOKMARK", object: bookmark(cursor) };
+      continue;
     }
+    // Other resources may have moved the revision on meanwhile: the bookmark waits until all up to it is read.
+    bookmarkDue = await wake.wait() === "bookmark" && request.bookmarks;
   }
   if (request.bookmarks && !signal.aborted) {
     yield { type: "BOOKMARK", object: bookmark(cursor) };

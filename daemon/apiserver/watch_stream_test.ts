@@ -91,6 +91,25 @@ Deno.test("Writes to other resources move a bookmark on, not the watch", () =>
     assert.deepEqual((await events.next()).value, { type: "BOOKMARK", object: { revision: 1 } });
   }));
 
+Deno.test("Steady writes to other resources do not keep bookmarks away", () =>
+  withStore(1000, async (store) => {
+    const deadline = AbortSignal.timeout(5_000);
+    await using events = watch(store, { bookmarks: true, bookmarkInterval: 20 }, deadline);
+    const writes = setInterval(() => {
+      store.put({ resource: "others.example.org", namespace: "", name: "lease" }, {
+        apiVersion: "example.org/v1",
+        kind: "Other",
+        metadata: { name: "lease", uid: "lease", resourceVersion: "", creationTimestamp: "" },
+      });
+    }, 1);
+    try {
+      const { value } = await events.next();
+      assert.equal(value?.type, "BOOKMARK");
+    } finally {
+      clearInterval(writes);
+    }
+  }));
+
 Deno.test("Aborting ends a waiting watch", () =>
   withStore(8, async (store) => {
     const abort = new AbortController();
