@@ -1,6 +1,7 @@
 /** What the manager says of each VRFDomainBinding. Pure. */
 import { setCondition } from "../resources/conditions.ts";
 import type { VRFDomainBinding, VRFDomainBindingStatus } from "../resources/vrf_domain_binding.ts";
+import { domainProblem, type Problem } from "./domain_reference.ts";
 import { type Acceptance, bindingOf } from "./domain_resolution.ts";
 
 /** The status of a binding: whether it counts, and if not, why. */
@@ -26,10 +27,9 @@ export function bindingStatus(
 function problemOf(
   binding: VRFDomainBinding,
   bindings: readonly VRFDomainBinding[],
-  { accepted, refused }: Acceptance,
-): { readonly reason: string; readonly message: string } | undefined {
+  acceptance: Acceptance,
+): Problem | undefined {
   const namespace = binding.spec.namespaceRef.name;
-  const wanted = binding.spec.vrfDomainRef.name;
   const oldest = bindingOf(namespace, bindings);
   if (oldest !== undefined && oldest.metadata.name !== binding.metadata.name) {
     return {
@@ -38,22 +38,5 @@ function problemOf(
         `"${namespace}"; delete one of the two`,
     };
   }
-  const refusal = refused.find(({ name }) => name === wanted);
-  if (refusal !== undefined) {
-    return {
-      reason: "DomainRefused",
-      message: `VRFDomain "${wanted}" is refused: ${refusal.message}`,
-    };
-  }
-  const domain = accepted.find(({ metadata }) => metadata.name === wanted);
-  if (domain === undefined) {
-    return {
-      reason: "DomainNotFound",
-      message: `VRFDomain "${wanted}" does not exist; create it or bind another one`,
-    };
-  }
-  return domain.metadata.deletionTimestamp === undefined ? undefined : {
-    reason: "DomainDeleting",
-    message: `VRFDomain "${wanted}" is being deleted; bind another one`,
-  };
+  return domainProblem(binding.spec.vrfDomainRef.name, acceptance, "bind another one");
 }

@@ -11,6 +11,7 @@ import type { ResourceKind } from "../resources/kind.ts";
 import { type VRFDomain, vrfDomainKind, type VRFDomainSpec } from "../resources/vrf_domain.ts";
 import { vrfDomainBindingKind } from "../resources/vrf_domain_binding.ts";
 import { type NodeDomainState, vrfNodeStateKind } from "../resources/vrf_node_state.ts";
+import { vrfRoutingPolicyKind } from "../resources/vrf_routing_policy.ts";
 import { startManager } from "./manager.ts";
 import { vrfDomainFinalizer } from "./vrf_domain_controller.ts";
 
@@ -36,6 +37,8 @@ class Bench implements AsyncDisposable {
   readonly blocks;
   readonly nodes;
   readonly nodeStates;
+  readonly policies;
+  readonly events;
 
   private constructor(api: EmbeddedApi, blockGraceMs: number) {
     this.#api = api;
@@ -50,16 +53,19 @@ class Bench implements AsyncDisposable {
       blocks: follow(ipBlockKind),
       nodes: follow(nodeKind),
       nodeStates: follow(vrfNodeStateKind),
+      policies: follow(vrfRoutingPolicyKind),
     };
     this.domains = resources.domains.client;
     this.bindings = resources.bindings.client;
     this.blocks = resources.blocks.client;
     this.nodes = resources.nodes.client;
     this.nodeStates = resources.nodeStates.client;
+    this.policies = resources.policies.client;
+    this.events = createResourceClient(api.connection, eventKind);
     this.#stopped = startManager({
       resources,
       leases: createResourceClient(api.connection, leaseKind),
-      events: createResourceClient(api.connection, eventKind),
+      events: this.events,
       nodeName: "manager",
       serviceVrfMax: 512,
       defaultDomain: { name: "vrf-42", spec: { ...spec(42), table: 42 } },
@@ -230,4 +236,45 @@ Deno.test("blocks of a node that is gone are released, those of other nodes stay
   }
   await eventually("one is left", async () => (await bench.blocks.list()).length === 1);
   assert.equal((await bench.blocks.list())[0]?.spec.nodeName, "n1");
+});
+
+Deno.test("a routing policy says whether its domain exists, and follows it", async () => {
+  await using bench = await Bench.start();
+  const policy = await bench.policies.create({
+    metadata: { name: "east" },
+    spec: { vrfDomainRef: { name: "blue" }, match: [{ dst: "192.0.2.0/24" }] },
+  });
+  const accepted = async () =>
+    findCondition((await bench.policies.get("east"))?.status?.conditions, "Accepted");
+  await eventually("it waits", async () => (await accepted())?.reason === "DomainNotFound");
+  assert.equal((await accepted())?.observedGeneration, policy.metadata.generation);
+  await bench.domains.create({ metadata: { name: "blue" }, spec: spec(200) });
+  await eventually("it counts", async () => (await accepted())?.status === "True");
+  await bench.domains.create({ metadata: { name: "late" }, spec: spec(200) });
+  await bench.expect("late", "Accepted", /^False/);
+  await bench.policies.patch("east", { spec: { vrfDomainRef: { name: "late" } } });
+  await eventually("it is refused", async () => (await accepted())?.reason === "DomainRefused");
+});
+
+Deno.test("a refusal is told once, by an event about the refused object", async () => {
+  await using bench = await Bench.start();
+  await bench.domains.create({ metadata: { name: "blue" }, spec: spec(200) });
+  await bench.domains.create({ metadata: { name: "late" }, spec: { ...spec(201), vrf: 200 } });
+  await bench.expect("late", "Accepted", /^False/);
+  const about = async (name: string) =>
+    (await bench.events.list()).filter(({ involvedObject }) => involvedObject.name === name);
+  await eventually("it is told", async () => (await about("late")).length === 1);
+  for (const ipblocklen of [27, 28, 29]) {
+    await bench.domains.patch("blue", { spec: { ipblocklen } });
+    await eventually("the change is seen", async () => {
+      const { metadata, status } = await bench.domains.get("blue") ?? {};
+      return findCondition(status?.conditions, "Accepted")?.observedGeneration ===
+        metadata?.generation;
+    });
+  }
+  const [event] = await about("late");
+  assert.equal(event?.reason, "VRFInUse");
+  assert.equal(event?.involvedObject.kind, "VRFDomain");
+  assert.equal(event?.count, 1);
+  assert.deepEqual(await about("blue"), []);
 });

@@ -1,9 +1,7 @@
-import { isDeepStrictEqual } from "node:util";
 import { createTrigger } from "../kube/coalescing_runner.ts";
 import type { EventRecorder } from "../kube/events.ts";
 import { addFinalizer, removeFinalizer } from "../kube/finalizer.ts";
-import { isKubeError } from "../kube/kube_error.ts";
-import type { KubeObject, ResourceCache, ResourceClient } from "../kube/port.ts";
+import type { ResourceCache, ResourceClient } from "../kube/port.ts";
 import { messageOf } from "../../lib/errors.ts";
 import type { Logger } from "../log.ts";
 import type { Node } from "../resources/core.ts";
@@ -11,11 +9,15 @@ import type { IPBlock } from "../resources/ip_block.ts";
 import type { VRFDomain } from "../resources/vrf_domain.ts";
 import type { VRFDomainBinding } from "../resources/vrf_domain_binding.ts";
 import type { VRFNodeState } from "../resources/vrf_node_state.ts";
+import type { VRFRoutingPolicy } from "../resources/vrf_routing_policy.ts";
 import { bindingStatus } from "./binding_status.ts";
 import { type DefaultDomain, ensureDefaultDomain } from "./default_domain.ts";
 import { type Acceptance, acceptDomains, type Refusal } from "./domain_resolution.ts";
 import { createOrphanedBlocks, type OrphanedBlocks } from "./orphaned_blocks.ts";
+import { policyStatus } from "./policy_status.ts";
+import { recordRefusal } from "./refusal_event.ts";
 import { domainStatus, liveStates, remainsOf, sharesOf } from "./vrf_domain_status.ts";
+import { writeStatus } from "./write_status.ts";
 
 /** The finalizer that keeps a VRFDomain until each live node is done with it. */
 export const vrfDomainFinalizer = "cni.pyroute2.org/vrf-domain";
@@ -40,6 +42,8 @@ export interface ManagedResources {
   readonly nodes: Followed<Node>;
   /** What the nodes have applied. */
   readonly nodeStates: Followed<VRFNodeState>;
+  /** Routing policies. */
+  readonly policies: Followed<VRFRoutingPolicy>;
 }
 
 /** Timing of the controller, in milliseconds. */
@@ -62,7 +66,7 @@ export interface DomainControllerOptions {
   readonly serviceVrfMax: number;
   /** Created when no VRFDomain exists at all. */
   readonly defaultDomain: DefaultDomain;
-  /** For refusals and removals, seen by `kubectl describe`. */
+  /** For refusals, seen by `kubectl describe`. */
   readonly events?: EventRecorder;
   /** For what is done and what fails. */
   readonly log: Logger;
@@ -107,6 +111,7 @@ export function createVrfDomainController(options: DomainControllerOptions): Dom
         resources.blocks,
         resources.nodes,
         resources.nodeStates,
+        resources.policies,
       ].map(({ cache }) => cache);
       const unsubscribe = caches.map((cache) => cache.subscribe(() => trigger.mark()));
       trigger.mark();
@@ -139,9 +144,10 @@ class Pass {
 
   /** One run over everything. One object's failure holds up no other; the run fails in the end. */
   async run(signal: AbortSignal): Promise<number | undefined> {
-    const { domains, bindings, blocks, nodes, nodeStates } = this.#options.resources;
+    const { domains, bindings, blocks, nodes, nodeStates, policies } = this.#options.resources;
+    const followed = [domains, bindings, blocks, nodes, nodeStates, policies];
     // An empty copy says nothing before the first list.
-    if (![domains, bindings, blocks, nodes, nodeStates].every(({ cache }) => cache.synced)) return;
+    if (!followed.every(({ cache }) => cache.synced)) return;
     const failures: unknown[] = [];
     const attempt = async (action: () => Promise<void>) => {
       try {
@@ -159,6 +165,9 @@ class Pass {
     }
     for (const binding of bindings.cache.list()) {
       await attempt(() => this.#reportBinding(binding, view, signal));
+    }
+    for (const policy of policies.cache.list()) {
+      await attempt(() => this.#reportPolicy(policy, view, signal));
     }
     let next: number | undefined;
     await attempt(async () => {
@@ -215,9 +224,7 @@ class Pass {
     // What goes away in this very run gets no last words.
     if (domain.metadata.deletionTimestamp !== undefined && isGone(remains)) return;
     const status = domainStatus(domain, sharesOf(domain, view.live), remains, refusal, new Date());
-    if (refusal !== undefined) {
-      events?.record(domain, { type: "Warning", reason: refusal.reason, message: refusal.message });
-    }
+    recordRefusal(events, domain, domain.status?.conditions, status.conditions);
     await writeStatus(domains.client, domain, domain.status, status, signal);
   }
 
@@ -226,32 +233,20 @@ class Pass {
     view: View,
     signal: AbortSignal,
   ): Promise<void> {
-    const { bindings } = this.#options.resources;
+    const { resources: { bindings }, events } = this.#options;
     const status = bindingStatus(binding, bindings.cache.list(), view.acceptance, new Date());
+    recordRefusal(events, binding, binding.status?.conditions, status.conditions);
     await writeStatus(bindings.client, binding, binding.status, status, signal);
+  }
+
+  async #reportPolicy(policy: VRFRoutingPolicy, view: View, signal: AbortSignal): Promise<void> {
+    const { resources: { policies }, events } = this.#options;
+    const status = policyStatus(policy, view.acceptance, new Date());
+    recordRefusal(events, policy, policy.status?.conditions, status.conditions);
+    await writeStatus(policies.client, policy, policy.status, status, signal);
   }
 }
 
 function isGone(remains: { nodes: readonly string[]; blocks: readonly string[] }): boolean {
   return remains.nodes.length + remains.blocks.length === 0;
-}
-
-async function writeStatus<T extends KubeObject>(
-  client: ResourceClient<T>,
-  object: KubeObject,
-  before: unknown,
-  status: unknown,
-  signal: AbortSignal,
-): Promise<void> {
-  if (isDeepStrictEqual(plain(before), plain(status))) return;
-  try {
-    await client.patchStatus(object.metadata.name, { status }, signal);
-  } catch (thrown) {
-    if (!isKubeError(thrown, "NotFound")) throw thrown;
-  }
-}
-
-/** As it is on the wire: without fields that are undefined. */
-function plain(value: unknown): unknown {
-  return value === undefined ? undefined : JSON.parse(JSON.stringify(value));
 }
