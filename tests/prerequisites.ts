@@ -88,6 +88,13 @@ export const kubectlNeeds: readonly Need[] = [
   { lookFor: ["kubectl"], packages: ["kubernetes-client"] },
 ];
 
+/** What a real Kubernetes API takes, apart from kube-apiserver itself, which Debian does not have. */
+export const kubeNeeds: readonly Need[] = [
+  { lookFor: ["etcd"], packages: ["etcd-server"] },
+  { lookFor: ["kubectl"], packages: ["kubernetes-client"] },
+  { lookFor: ["setpriv"], packages: ["util-linux"] },
+];
+
 /** What recording netlink fixtures takes. */
 export const recordingNeeds: readonly Need[] = [
   { lookFor: ["strace"], packages: ["strace"] },
