@@ -45,6 +45,13 @@ Deno.test("FRR that does not run is unavailable, and a signal ends the waiting",
   await assert.rejects(readState(target, "", AbortSignal.abort()), { code: "FrrTimeout" });
 });
 
+Deno.test("a line that is longer than a terminal is wide is given and answered like any other", async () => {
+  await using frr = await startFrrInstance();
+  const text = `ip prefix-list ${"a".repeat(120)} seq 10 permit 10.150.0.0/16 le 32\n`;
+  assert.equal((await applyConfig(frr, text, undefined, signal())).changed, true);
+  assert.equal((await applyConfig(frr, text, undefined, signal())).changed, false);
+});
+
 Deno.test("every golden reaches a running FRR from every other in turn, and is empty the second time", async () => {
   await using frr = await startFrrInstance();
   const names = await goldenNames();

@@ -115,7 +115,8 @@ async function execute(
   try {
     const child = new Deno.Command("vtysh", {
       args: [...where, ...args],
-      env: { VTYSH_HISTFILE: "/dev/null" },
+      // readline takes a terminal of 80 columns for granted, and repeats a longer line scrolled and cut.
+      env: { VTYSH_HISTFILE: "/dev/null", TERM: "dumb", COLUMNS: "32000" },
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
