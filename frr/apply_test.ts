@@ -46,6 +46,11 @@ Deno.test("FRR that does not run is unavailable, and a signal ends the waiting",
 });
 
 Deno.test("a line that is longer than a terminal is wide is given and answered like any other", async () => {
+  // A service has no terminal: only then readline scrolls.
+  const terminal = Deno.env.get("TERM");
+  Deno.env.delete("TERM");
+  using restoring = new DisposableStack();
+  restoring.defer(() => terminal === undefined ? undefined : Deno.env.set("TERM", terminal));
   await using frr = await startFrrInstance();
   const text = `ip prefix-list ${"a".repeat(120)} seq 10 permit 10.150.0.0/16 le 32\n`;
   assert.equal((await applyConfig(frr, text, undefined, signal())).changed, true);
