@@ -1,6 +1,7 @@
 /** An object's content beside metadata: pruned to what its kind knows, defaulted and validated, as a structural CRD does. */
 import { badRequest, type ErrorCause } from "./api_error.ts";
 import type { ResourceKind, Schema, SchemaIssue } from "../resources/kind.ts";
+import { immutabilityIssues } from "../resources/rules.ts";
 import {
   formatFieldPath,
   isJsonArray,
@@ -90,6 +91,15 @@ function validatePart(
 function issueCauses(schema: Schema<unknown>, value: JsonValue): readonly ErrorCause[] {
   const result = schema.safeParse(value);
   return result.success ? [] : result.error.issues.map((issue) => toCause(issue, value, []));
+}
+
+/** What a change breaks of what must stay as it was created; see {@linkcode immutabilityIssues}. */
+export function immutabilityCauses(
+  kind: ResourceKind,
+  before: JsonObject,
+  after: JsonObject,
+): readonly ErrorCause[] {
+  return immutabilityIssues(kind, before, after).map((issue) => toCause(issue, after, []));
 }
 
 function toCause(

@@ -11,7 +11,7 @@ import {
   checkTypeMeta,
   finalizerCauses,
 } from "./checks.ts";
-import { judgeUnknownFields, validateContent } from "./content.ts";
+import { immutabilityCauses, judgeUnknownFields, validateContent } from "./content.ts";
 import { equalJson, isJsonObject, type JsonObject } from "./json.ts";
 import { decodeMeta, metaCauses, type SentMeta } from "./object_meta.ts";
 import {
@@ -143,6 +143,7 @@ export function createResourceService(parts: ServiceParts): ResourceService {
       ...metaCauses(kind, { ...meta, name: target.name }),
       ...finalizerCauses(current, meta),
       ...content.causes,
+      ...immutabilityCauses(kind, current, content.kept),
     ];
     if (causes.length > 0) throw invalid(kind, target.name, causes);
     for (

@@ -129,7 +129,7 @@ Deno.test("without any domain the default one comes into being, and not beside a
   await bench.expect("blue", "Accepted", /^True/);
   await bench.domains.delete("vrf-42");
   await eventually("it goes", async () => (await bench.domains.list()).length === 1);
-  await bench.domains.patch("blue", { spec: { ipblocklen: 27 } });
+  await bench.domains.patch("blue", { spec: { attachments: [] } });
   await eventually("the change is seen", async () => {
     const blue = await bench.domains.get("blue");
     return findCondition(blue?.status?.conditions, "Accepted")?.observedGeneration === 2;
@@ -181,7 +181,7 @@ Deno.test("readiness names the nodes that are behind and why", async () => {
   await bench.expect("blue", "Ready", /^False KernelFailed n2: Failed, KernelFailed: no vrf link$/);
   await bench.report("n2", [blue, "Ready"]);
   await bench.expect("blue", "Ready", /^True/);
-  const changed = await bench.domains.patch("blue", { spec: { ipblocklen: 27 } });
+  const changed = await bench.domains.patch("blue", { spec: { attachments: [] } });
   await bench.expect("blue", "Ready", /^False Applying n1: carries generation 1; n2/);
   for (const node of ["n1", "n2"]) await bench.report(node, [changed, "Ready"]);
   await bench.expect("blue", "Ready", /^True/);
@@ -264,8 +264,8 @@ Deno.test("a refusal is told once, by an event about the refused object", async 
   const about = async (name: string) =>
     (await bench.events.list()).filter(({ involvedObject }) => involvedObject.name === name);
   await eventually("it is told", async () => (await about("late")).length === 1);
-  for (const ipblocklen of [27, 28, 29]) {
-    await bench.domains.patch("blue", { spec: { ipblocklen } });
+  for (const vni of [27, 28, 29]) {
+    await bench.domains.patch("blue", { spec: { attachments: [{ type: "l3vni", vni }] } });
     await eventually("the change is seen", async () => {
       const { metadata, status } = await bench.domains.get("blue") ?? {};
       return findCondition(status?.conditions, "Accepted")?.observedGeneration ===

@@ -47,7 +47,7 @@ Deno.test("the client's contract holds on the embedded API", async () => {
   assert.equal(await codeOf(client.create(domain("blue", 200))), "AlreadyExists");
   assert.equal(await codeOf(client.create(domain("bad", -1))), "Invalid");
   assert.equal(await codeOf(client.patch("none", { spec: {} })), "NotFound");
-  const changed = await client.patch("blue", { spec: { ipblocklen: 27 } });
+  const changed = await client.patch("blue", { spec: { attachments: [] } });
   assert.equal(changed.metadata.generation, 2);
   assert.equal(await codeOf(client.replace(made)), "Conflict");
   const stale = { metadata: { resourceVersion: made.metadata.resourceVersion }, spec: { vrf: 1 } };

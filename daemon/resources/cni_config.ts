@@ -37,16 +37,20 @@ export interface CNIConfig extends ResourceObject {
 /** Validates {@linkcode CNIConfigSpec}. */
 export const cniConfigSpec: Schema<CNIConfigSpec> = z.object({
   // A path would let an API object write anywhere on every node.
-  fileName: z.string().min(1).max(255).regex(/^[A-Za-z0-9_][A-Za-z0-9._-]*$/),
-  enabled: z.boolean(),
-  priority: z.int(),
-  plugins: z.array(z.record(z.string(), z.unknown())),
+  fileName: z.string().min(1).max(255).regex(/^[A-Za-z0-9_][A-Za-z0-9._-]*$/)
+    .describe("Name of the file in the CNI configuration directory"),
+  enabled: z.boolean().describe("Whether it may become active"),
+  priority: z.int().describe("Higher wins"),
+  plugins: z.array(z.record(z.string(), z.unknown()))
+    .describe("Plugins of the list, as the CNI specification has them"),
 });
 
 /** Validates {@linkcode CNIConfigStatus}. */
 export const cniConfigStatus: Schema<CNIConfigStatus> = z.object({
-  active: z.boolean().optional(),
-  nodes: z.object({ applied: z.int().min(0).optional() }).optional(),
+  active: z.boolean().optional().describe("Whether it is the chosen one"),
+  nodes: z.object({
+    applied: z.int().min(0).optional().describe("Nodes that have written it"),
+  }).optional(),
   conditions: zodOf(conditions).optional(),
 });
 
@@ -58,6 +62,7 @@ export const cniConfigKind: ResourceKind<CNIConfig> = {
   plural: "cniconfigs",
   singular: "cniconfig",
   shortNames: ["cnic"],
+  description: "A CNI configuration list; the enabled one of highest priority becomes active.",
   scope: "Cluster",
   status: true,
   printerColumns: [

@@ -25,12 +25,12 @@ export interface CNIConfigSelection extends ResourceObject {
 
 /** Validates {@linkcode CNIConfigSelectionSpec}. */
 export const cniConfigSelectionSpec: Schema<CNIConfigSelectionSpec> = z.object({
-  activeRef: zodOf(nameRef),
+  activeRef: zodOf(nameRef).describe("The CNIConfig that nodes write"),
 });
 
 /** Validates {@linkcode CNIConfigSelectionStatus}. */
 export const cniConfigSelectionStatus: Schema<CNIConfigSelectionStatus> = z.object({
-  observedGeneration: z.int().optional(),
+  observedGeneration: z.int().optional().describe("Generation that was looked at"),
 });
 
 /** The kind CNIConfigSelection. */
@@ -41,6 +41,7 @@ export const cniConfigSelectionKind: ResourceKind<CNIConfigSelection> = {
   plural: "cniconfigselections",
   singular: "cniconfigselection",
   shortNames: ["cnics"],
+  description: "Which CNIConfig every node writes.",
   scope: "Cluster",
   status: true,
   printerColumns: [{ name: "Active", type: "string", jsonPath: ".spec.activeRef.name" }],

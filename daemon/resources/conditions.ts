@@ -23,16 +23,19 @@ export interface Condition {
 
 /** Validates a condition. */
 export const condition: Schema<Condition> = z.object({
-  type: z.string().min(1).max(316),
-  status: z.enum(["True", "False", "Unknown"]),
-  observedGeneration: z.int().min(0).optional(),
-  reason: z.string().min(1).max(1024).regex(/^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$/),
-  message: z.string().max(32768),
-  lastTransitionTime: z.iso.datetime({ offset: true }),
+  type: z.string().min(1).max(316).describe("Aspect, such as Ready"),
+  status: z.enum(["True", "False", "Unknown"]).describe("Whether it holds"),
+  observedGeneration: z.int().min(0).optional().describe("Generation that was looked at"),
+  reason: z.string().min(1).max(1024).regex(/^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$/)
+    .describe("Why, as one CamelCase word"),
+  message: z.string().max(32768).describe("Why, for a person"),
+  lastTransitionTime: z.iso.datetime({ offset: true }).describe("When the status last changed"),
 });
 
 /** Validates a list of conditions. */
-export const conditions: Schema<readonly Condition[]> = z.array(condition as z.ZodType<Condition>);
+export const conditions: Schema<readonly Condition[]> = z.array(
+  condition as z.ZodType<Condition>,
+).describe("Aspects of the state, by type");
 
 /**
  * Sets one condition among others, by type.

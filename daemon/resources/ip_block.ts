@@ -34,7 +34,7 @@ export interface IPBlock extends ResourceObject {
 /** Validates {@linkcode IPBlockSpec}. */
 export const ipBlockSpec: Schema<IPBlockSpec> = z.object({
   cidr: zodOf(ipv4Network).describe("CIDR of the block, e.g. 10.244.1.0/26"),
-  nodeName: z.string().min(1).describe("Owner node name"),
+  nodeName: z.string().min(1).max(253).describe("Owner node name"),
   vrfTable: z.int().min(1).max(2 ** 31 - 1).describe("VRF number of the domain"),
 });
 
@@ -58,6 +58,7 @@ export const ipBlockKind: ResourceKind<IPBlock> = {
   plural: "ipblocks",
   singular: "ipblock",
   shortNames: ["ipb"],
+  description: "A node's slice of a domain's prefix. Nodes claim and release these by themselves.",
   scope: "Cluster",
   status: true,
   printerColumns: [
@@ -67,6 +68,8 @@ export const ipBlockKind: ResourceKind<IPBlock> = {
     { name: "Allocated", type: "integer", jsonPath: ".status.allocated" },
     { name: "Capacity", type: "integer", jsonPath: ".status.capacity" },
   ],
+  // The name says the network and the node counts on what it holds.
+  immutable: ["spec.cidr", "spec.nodeName", "spec.vrfTable"],
   schema: objectSchema<IPBlock>({
     spec: ipBlockSpec,
     status: zodOf(ipBlockStatus).optional(),

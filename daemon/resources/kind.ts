@@ -104,12 +104,16 @@ export interface ResourceKind<out T extends ResourceObject = ResourceObject> {
   readonly singular: string;
   /** Abbreviations for kubectl. */
   readonly shortNames: readonly string[];
+  /** What an object of the kind is, for `kubectl explain`. */
+  readonly description?: string | undefined;
   /** Whether objects live in a namespace. */
   readonly scope: "Cluster" | "Namespaced";
   /** Whether there is a status subresource. */
   readonly status: boolean;
   /** Columns between name and age. */
   readonly printerColumns: readonly PrinterColumn[];
+  /** Fields that keep their value for an object's life, such as `spec.vrf`; each is required or has a default. */
+  readonly immutable?: readonly string[] | undefined;
   /** The whole object. */
   readonly schema: Schema<T>;
   /** Its parts beside metadata (`spec`, `status`, …), from which CRDs are made; undefined where any content is taken. */

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { zodOf } from "./fields.ts";
 import type { ResourceKind, Schema } from "./kind.ts";
+import { immutableRule, rulesKeyword } from "./rules.ts";
 
 /** A node of an OpenAPI 3.0 schema. */
 export interface OpenApiSchema {
@@ -19,13 +20,17 @@ const foreignKeywords: readonly string[] = ["$schema", "propertyNames"];
 export function openApiSchemaOf(kind: ResourceKind): OpenApiSchema {
   const parts = Object.entries(kind.parts ?? {});
   return {
+    ...(kind.description === undefined ? {} : { description: kind.description }),
     type: "object",
     ...(kind.parts?.["spec"] === undefined ? {} : { required: ["spec"] }),
     properties: {
       apiVersion: { type: "string" },
       kind: { type: "string" },
       metadata: { type: "object" },
-      ...Object.fromEntries(parts.map(([part, schema]) => [part, openApiSchema(schema)])),
+      ...Object.fromEntries(parts.map(([part, schema]) => [
+        part,
+        withImmutable(openApiSchema(schema), fieldsOf(kind.immutable ?? [], part)),
+      ])),
     },
     ...(kind.parts === undefined ? { "x-kubernetes-preserve-unknown-fields": true } : {}),
   };
@@ -39,9 +44,31 @@ export function openApiSchema(schema: Schema<unknown>): OpenApiSchema {
   );
 }
 
+/** The fields within a part, such as `vrf` for `spec.vrf` in `spec`. */
+function fieldsOf(paths: readonly string[], part: string): readonly string[] {
+  return paths.filter((path) => path.startsWith(`${part}.`))
+    .map((path) => path.slice(part.length + 1));
+}
+
+function withImmutable(schema: OpenApiSchema, fields: readonly string[]): OpenApiSchema {
+  const properties = schema["properties"];
+  if (!isObject(properties)) return schema;
+  const marked = Object.entries(properties).map(([name, property]): [string, unknown] => {
+    if (!isObject(property) || !fields.includes(name)) return [name, property];
+    const rules: unknown = Reflect.get(property, rulesKeyword);
+    return [name, {
+      ...property,
+      [rulesKeyword]: [...(Array.isArray(rules) ? rules : []), immutableRule],
+    }];
+  });
+  return { ...schema, properties: Object.fromEntries(marked) };
+}
+
 function structural(node: object, field: string): OpenApiSchema {
   const entries = Object.entries(node).flatMap(([keyword, value]): [string, unknown][] => {
     if (foreignKeywords.includes(keyword) || doubleBounds.includes(value)) return [];
+    // The server knows the format itself; zod's pattern for it fills half a page.
+    if (keyword === "pattern" && Reflect.get(node, "format") === "date-time") return [];
     if (keyword === "additionalProperties") return additionalProperties(value);
     if (keyword === "properties" && isObject(value)) {
       const properties = Object.entries(value).map(([name, child]) => [

@@ -28,7 +28,10 @@ Deno.test("A spec's schema has its bounds, defaults, enums and required fields, 
 
 Deno.test("An unbounded integer has no bounds of a double", () => {
   const schema = openApiSchema(cniConfigSpec);
-  assert.deepEqual(property(schema, "properties", "priority"), { type: "integer" });
+  assert.deepEqual(property(schema, "properties", "priority"), {
+    type: "integer",
+    description: "Higher wins",
+  });
 });
 
 Deno.test("Free-form objects keep unknown fields, and maps say what their values are", () => {

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { type Condition, conditions } from "./conditions.ts";
 import { ipv4Address, isNetworkAddress, objectSchema, zodOf } from "./fields.ts";
 import type { ResourceKind, ResourceObject, Schema } from "./kind.ts";
+import { withRules } from "./rules.ts";
 
 /** How the VRF reaches the other nodes. */
 export interface VRFAttachment {
@@ -58,41 +59,47 @@ const attachment: z.ZodType<VRFAttachment> = z.object({
   port: z.int().min(1).max(65535).default(4789).describe("VXLAN port"),
 });
 
-/** Validates {@linkcode VRFDomainSpec}. */
-export const vrfDomainSpec: Schema<VRFDomainSpec> = z.object({
+const table = withRules(z.int().min(1).max(2 ** 32 - 1), [{
+  cel: `!(self in [${reservedTables.join(", ")}])`,
+  holds: (table) => !reservedTables.includes(table),
+  message: "Expected a routing table other than 253, 254 and 255, which are the kernel's own",
+}]);
+
+/** `'/0', '/1', …` for CEL: string(self.prefixlen) has no maximum length, so that a server refuses its cost. */
+const lengths = Array.from({ length: 31 }, (_, length) => `'/${length}'`).join(", ");
+
+const fields: z.ZodType<VRFDomainSpec> = z.object({
   vrf: z.int().min(1).max(2 ** 31 - 1).describe("VRF id"),
-  table: z.int().min(1).max(2 ** 32 - 1)
-    .refine((table) => !reservedTables.includes(table), {
-      error: "Expected a routing table other than 253, 254 and 255, which are the kernel's own",
-    })
-    .describe("Routing table id"),
+  table: table.describe("Routing table id"),
   prefix: zodOf(ipv4Address).describe("Pod network prefix"),
   prefixlen: z.int().min(1).max(30).describe("Pod network prefix length"),
   ipblocklen: z.int().min(1).max(30).describe("IPBlock sub-prefix length"),
-  attachments: z.array(attachment),
-}).superRefine((spec, context) => {
-  if (!isNetworkAddress(spec.prefix, spec.prefixlen)) {
-    context.addIssue({
-      code: "custom",
-      path: ["prefix"],
-      message:
-        `Expected a network address for prefixlen ${spec.prefixlen}, found "${spec.prefix}" with host bits set`,
-    });
-  }
-  if (spec.ipblocklen < spec.prefixlen) {
-    context.addIssue({
-      code: "custom",
-      path: ["ipblocklen"],
-      message:
-        `Expected a block no larger than the prefix (prefixlen ${spec.prefixlen}), found ipblocklen ${spec.ipblocklen}`,
-    });
-  }
+  attachments: z.array(attachment).describe("Overlay attachments"),
 });
+
+/** Validates {@linkcode VRFDomainSpec}. */
+export const vrfDomainSpec: Schema<VRFDomainSpec> = withRules(fields, [
+  {
+    cel: `cidr(self.prefix + [${lengths}][self.prefixlen]).masked().ip() == ip(self.prefix)`,
+    holds: ({ prefix, prefixlen }) => isNetworkAddress(prefix, prefixlen),
+    message: "Expected a network address, with no bits set beyond prefixlen",
+    field: "prefix",
+  },
+  {
+    cel: "self.ipblocklen >= self.prefixlen",
+    holds: ({ ipblocklen, prefixlen }) => ipblocklen >= prefixlen,
+    message: "Expected a block no larger than the prefix: ipblocklen at least prefixlen",
+    field: "ipblocklen",
+  },
+]);
 
 /** Validates {@linkcode VRFDomainStatus}. */
 export const vrfDomainStatus: Schema<VRFDomainStatus> = z.object({
   conditions: zodOf(conditions).optional(),
-  nodes: z.object({ ready: z.int().min(0), total: z.int().min(0) }).optional(),
+  nodes: z.object({
+    ready: z.int().min(0).describe("Nodes that have applied it"),
+    total: z.int().min(0).describe("Nodes that should"),
+  }).optional(),
 });
 
 /** The kind VRFDomain. */
@@ -103,6 +110,7 @@ export const vrfDomainKind: ResourceKind<VRFDomain> = {
   plural: "vrfdomains",
   singular: "vrfdomain",
   shortNames: ["vrd"],
+  description: "A tenant: its VRF, routing table, address range and overlay attachments.",
   scope: "Cluster",
   status: true,
   printerColumns: [
@@ -113,6 +121,8 @@ export const vrfDomainKind: ResourceKind<VRFDomain> = {
     { name: "IPBlockLen", type: "integer", jsonPath: ".spec.ipblocklen" },
     { name: "Ready", type: "string", jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
   ],
+  // Blocks are claimed and links are named by these: another value is another tenant.
+  immutable: ["spec.vrf", "spec.table", "spec.prefix", "spec.prefixlen", "spec.ipblocklen"],
   schema: objectSchema<VRFDomain>({
     spec: vrfDomainSpec,
     status: zodOf(vrfDomainStatus).optional(),

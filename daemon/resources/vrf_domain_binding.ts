@@ -45,6 +45,7 @@ export const vrfDomainBindingKind: ResourceKind<VRFDomainBinding> = {
   plural: "vrfdomainbindings",
   singular: "vrfdomainbinding",
   shortNames: ["vrb"],
+  description: "Pods of a namespace go to a VRFDomain.",
   scope: "Cluster",
   status: true,
   printerColumns: [

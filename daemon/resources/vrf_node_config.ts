@@ -58,20 +58,20 @@ export interface VRFNodeConfig extends ResourceObject {
 export const vrfNodeConfigSpec: Schema<VRFNodeConfigSpec> = z.object({
   nodeRef: zodOf(nameRef).describe("Target node"),
   routerId: zodOf(ipv4Address).optional().describe("Preferred router ID for this node"),
-  routeReflectors: z.array(zodOf(ipAddress)).optional()
+  routeReflectors: z.array(zodOf(ipAddress)).max(256).optional()
     .describe("Explicit BGP route reflector peers for this node"),
   interfaces: z.array(z.object({
     name: zodOf(interfaceName).describe("Interface name"),
     local: zodOf(ipAddress).describe("Preferred local address"),
-  })),
+  })).max(256).describe("Underlay interfaces"),
 });
 
 /** Validates {@linkcode VRFNodeConfigStatus}. */
 export const vrfNodeConfigStatus: Schema<VRFNodeConfigStatus> = z.object({
-  accepted: z.boolean().optional(),
-  ready: z.boolean().optional(),
-  routeReflectorsCount: z.int().min(0).optional(),
-  interfacesCount: z.int().min(0).optional(),
+  accepted: z.boolean().optional().describe("Whether the node takes it"),
+  ready: z.boolean().optional().describe("Whether the node has applied it"),
+  routeReflectorsCount: z.int().min(0).optional().describe("Number of route reflectors"),
+  interfacesCount: z.int().min(0).optional().describe("Number of interfaces"),
   conditions: zodOf(conditions).optional(),
 });
 
@@ -83,6 +83,7 @@ export const vrfNodeConfigKind: ResourceKind<VRFNodeConfig> = {
   plural: "vrfnodeconfigs",
   singular: "vrfnodeconfig",
   shortNames: ["vrnc"],
+  description: "BGP and VTEP settings of one node.",
   scope: "Cluster",
   status: true,
   printerColumns: [

@@ -89,13 +89,14 @@ const vni: z.ZodType<NodeVniState> = z.object({
 
 /** Validates {@linkcode VRFNodeStateStatus}; what is absent is empty. */
 export const vrfNodeStateStatus: Schema<VRFNodeStateStatus> = z.object({
-  ready: z.boolean().default(false),
-  domains: z.array(domain).default([]),
-  domainsReady: z.int().min(0).default(0),
-  peers: z.array(peer).default([]),
-  peersUp: z.int().min(0).default(0),
-  vnis: z.array(vni).default([]),
-  blocks: z.int().min(0).default(0),
+  ready: z.boolean().default(false).describe("Whether the node takes pods"),
+  domains: z.array(domain).default([])
+    .describe("Domains applied or being removed; an absent one has left nothing behind"),
+  domainsReady: z.int().min(0).default(0).describe("Domains in phase Ready"),
+  peers: z.array(peer).default([]).describe("BGP peers"),
+  peersUp: z.int().min(0).default(0).describe("Established BGP peers"),
+  vnis: z.array(vni).default([]).describe("VXLAN network identifiers in use"),
+  blocks: z.int().min(0).default(0).describe("IPBlocks that the node holds"),
   conditions: zodOf(conditions).default([]),
 });
 
@@ -107,6 +108,7 @@ export const vrfNodeStateKind: ResourceKind<VRFNodeState> = {
   plural: "vrfnodestates",
   singular: "vrfnodestate",
   shortNames: ["vrns"],
+  description: "What a node has applied, written by that node alone and named after it.",
   scope: "Cluster",
   status: true,
   printerColumns: [

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { type Condition, conditions } from "./conditions.ts";
 import { interfaceName, ipPrefix, type NameRef, nameRef, objectSchema, zodOf } from "./fields.ts";
 import type { ResourceKind, ResourceObject, Schema } from "./kind.ts";
+import { withRules } from "./rules.ts";
 
 /** Selectors of one rule; all that are given must match. */
 export interface VRFRoutingPolicyMatch {
@@ -38,20 +39,24 @@ export interface VRFRoutingPolicy extends ResourceObject {
   readonly status?: VRFRoutingPolicyStatus | undefined;
 }
 
-const match: z.ZodType<VRFRoutingPolicyMatch> = z.object({
+const selectors: z.ZodType<VRFRoutingPolicyMatch> = z.object({
   dst: zodOf(ipPrefix).optional().describe("Destination network/prefixlen"),
   src: zodOf(ipPrefix).optional().describe("Source network/prefixlen"),
   oifname: zodOf(interfaceName).optional().describe("Output interface"),
   iifname: zodOf(interfaceName).optional().describe("Input interface"),
-}).refine((entry) => Object.values(entry).some((value) => value !== undefined), {
-  // Without a selector the rule would take every packet of the node.
-  error: 'Expected at least one of "dst", "src", "oifname" and "iifname"',
 });
+
+// Without a selector the rule would take every packet of the node.
+const match = withRules(selectors, [{
+  cel: "has(self.dst) || has(self.src) || has(self.oifname) || has(self.iifname)",
+  holds: (entry) => Object.values(entry).some((value) => value !== undefined),
+  message: 'Expected at least one of "dst", "src", "oifname" and "iifname"',
+}]);
 
 /** Validates {@linkcode VRFRoutingPolicySpec}. */
 export const vrfRoutingPolicySpec: Schema<VRFRoutingPolicySpec> = z.object({
   vrfDomainRef: zodOf(nameRef).describe("Cluster-scoped VRFDomain resource"),
-  match: z.array(match).min(1).describe("RPDB selectors"),
+  match: z.array(match).min(1).max(1024).describe("RPDB selectors"),
 });
 
 /** Validates {@linkcode VRFRoutingPolicyStatus}. */
@@ -67,6 +72,7 @@ export const vrfRoutingPolicyKind: ResourceKind<VRFRoutingPolicy> = {
   plural: "vrfroutingpolicies",
   singular: "vrfroutingpolicy",
   shortNames: ["vrp"],
+  description: "Policy-routing rules into the routing table of a VRFDomain.",
   scope: "Cluster",
   status: true,
   printerColumns: [{ name: "VRFDomain", type: "string", jsonPath: ".spec.vrfDomainRef.name" }],

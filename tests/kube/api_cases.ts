@@ -6,6 +6,7 @@ import { objectCases } from "./api_cases_objects.ts";
 import { patchCases } from "./api_cases_patch.ts";
 import { readCases } from "./api_cases_read.ts";
 import { refusalCases } from "./api_cases_refusals.ts";
+import { ruleCases } from "./api_cases_rules.ts";
 import type { ApiCase } from "./api_cases_world.ts";
 import { watchCases } from "./api_cases_watch.ts";
 
@@ -16,4 +17,5 @@ export const apiCases: readonly ApiCase[] = [
   ...patchCases,
   ...readCases,
   ...watchCases,
+  ...ruleCases,
 ];

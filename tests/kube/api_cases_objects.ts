@@ -95,7 +95,7 @@ export const objectCases: readonly ApiCase[] = [
       const status = { status: { nodes: { ready: 1, total: 2 } } };
       const reported = await merge(world, "a", status, "/status");
       assert.equal(at(reported, "metadata.generation"), 1);
-      const specified = await merge(world, "a", { spec: { ipblocklen: 27 } });
+      const specified = await merge(world, "a", { spec: { attachments: [] } });
       assert.equal(at(specified, "metadata.generation"), 2);
     },
   },
@@ -118,14 +118,14 @@ export const objectCases: readonly ApiCase[] = [
     run: async (world) => {
       const made = await createDomain(world, "a");
       const path = domainPath(world, "a");
-      const both = changed(changed(made, "spec", { ipblocklen: 27 }), "status", {
+      const both = changed(changed(made, "spec", { attachments: [] }), "status", {
         nodes: { ready: 1, total: 2 },
       });
       const updated = await grant(world, "PUT", path, { body: both });
-      assert.equal(at(updated, "spec.ipblocklen"), 27);
+      assert.deepEqual(at(updated, "spec.attachments"), []);
       assert.equal(updated["status"], undefined);
       const report = changed(
-        changed(changed(updated, "spec", { ipblocklen: 28 }), "status", {
+        changed(changed(updated, "spec", { attachments: [{ type: "l2vni", vni: 7 }] }), "status", {
           nodes: { ready: 1, total: 2 },
         }),
         "metadata",
@@ -133,7 +133,7 @@ export const objectCases: readonly ApiCase[] = [
       );
       const reported = await grant(world, "PUT", `${path}/status`, { body: report });
       assert.deepEqual(reported["status"], { nodes: { ready: 1, total: 2 } });
-      assert.equal(at(reported, "spec.ipblocklen"), 27);
+      assert.deepEqual(at(reported, "spec.attachments"), []);
       assert.equal(at(reported, "metadata.labels.case"), world.tag);
       const read = await grant(world, "GET", `${path}/status`);
       assert.deepEqual(read["status"], reported["status"]);
@@ -230,10 +230,10 @@ export const objectCases: readonly ApiCase[] = [
       const made = await createDomain(world, "a");
       const path = domainPath(world, "a");
       const patched = await grant(world, "PATCH", `${path}?dryRun=All`, {
-        body: { spec: { ipblocklen: 27 } },
+        body: { spec: { attachments: [] } },
         type: patchType.merge,
       });
-      assert.equal(at(patched, "spec.ipblocklen"), 27);
+      assert.deepEqual(at(patched, "spec.attachments"), []);
       await grant(world, "DELETE", `${path}?dryRun=All`);
       const read = await grant(world, "GET", path);
       assert.equal(

@@ -36,6 +36,8 @@ const fullSpec: Json = {
   attachments: [],
 };
 
+const overlay: Json = { type: "l2vni", vni: 7, port: 4789 };
+
 /** Cases of patches. */
 export const patchCases: readonly ApiCase[] = [
   {
@@ -67,15 +69,14 @@ export const patchCases: readonly ApiCase[] = [
         { op: "test", path: "/spec/vrf", value: 200 },
         { op: "add", path: "/spec/attachments/-", value: { type: "l2vni", vni: 7 } },
         { op: "add", path: "/metadata/annotations", value: { "example.org/a~b": "1" } },
-        { op: "replace", path: "/spec/ipblocklen", value: 27 },
+        { op: "replace", path: "/spec/attachments/1/vni", value: 8 },
         { op: "remove", path: "/metadata/annotations/example.org~1a~0b" },
         { op: "remove", path: "/spec/attachments/0" },
       ];
       const path = domainPath(world, "a");
       // The annotation's key is no valid one, but it never reaches validation.
       const patched = await grant(world, "PATCH", path, { body, type: patchType.json });
-      assert.deepEqual(at(patched, "spec.attachments"), [{ type: "l2vni", vni: 7, port: 4789 }]);
-      assert.equal(at(patched, "spec.ipblocklen"), 27);
+      assert.deepEqual(at(patched, "spec.attachments"), [{ type: "l2vni", vni: 8, port: 4789 }]);
       assert.equal(at(patched, "metadata.generation"), 2);
     },
   },
@@ -84,15 +85,15 @@ export const patchCases: readonly ApiCase[] = [
     run: async (world) => {
       const made = await createDomain(world, "a");
       const path = domainPath(world, "a");
-      const patch = (ipblocklen: number) => ({
+      const patch = (vni: number) => ({
         body: {
           metadata: { resourceVersion: textAt(made, "metadata.resourceVersion") },
-          spec: { ipblocklen },
+          spec: { attachments: [{ type: "l2vni", vni }] },
         },
         type: patchType.merge,
       });
-      await grant(world, "PATCH", path, patch(27));
-      await refuse(world, [409, "Conflict"], "PATCH", path, patch(28));
+      await grant(world, "PATCH", path, patch(7));
+      await refuse(world, [409, "Conflict"], "PATCH", path, patch(8));
     },
   },
   {
@@ -133,9 +134,13 @@ export const patchCases: readonly ApiCase[] = [
       const answer = await world.api.ask("PATCH", path, { body, type: patchType.apply });
       assert.equal(answer.status, 201);
       assert.equal(textAt(answer.body, "metadata.managedFields.0.manager"), "one");
-      const next = await apply(world, "one", applied(world, { ...fullSpec, ipblocklen: 27 }));
+      const next = await apply(
+        world,
+        "one",
+        applied(world, { ...fullSpec, attachments: [overlay] }),
+      );
       assert.equal(at(next, "metadata.labels.first"), undefined);
-      assert.equal(at(next, "spec.ipblocklen"), 27);
+      assert.deepEqual(at(next, "spec.attachments"), [overlay]);
       assert.equal(at(next, "metadata.generation"), 2);
     },
   },
@@ -146,13 +151,13 @@ export const patchCases: readonly ApiCase[] = [
       await apply(world, "one", applied(world, fullSpec));
       await apply(world, "two", applied(world, {}, { second: "2" }));
       const path = `${domainPath(world, "a")}?fieldManager=two`;
-      const body = applied(world, { ipblocklen: 28 }, { second: "2" });
+      const body = applied(world, { attachments: [overlay] }, { second: "2" });
       const options = { body, type: patchType.apply };
       const answer = await refuse(world, [409, "Conflict"], "PATCH", path, options);
       assert.equal(textAt(answer.body, "details.causes.0.reason"), "FieldManagerConflict");
-      assert.equal(textAt(answer.body, "details.causes.0.field"), ".spec.ipblocklen");
+      assert.equal(textAt(answer.body, "details.causes.0.field"), ".spec.attachments");
       const forced = await grant(world, "PATCH", `${path}&force=true`, options);
-      assert.equal(at(forced, "spec.ipblocklen"), 28);
+      assert.deepEqual(at(forced, "spec.attachments"), [overlay]);
       assert.equal(at(forced, "spec.vrf"), 200);
       assert.equal(at(forced, "metadata.labels.second"), "2");
     },

@@ -88,10 +88,10 @@ Deno.test("kubectl applies all examples, changes nothing the second time, and de
     };
     assert.deepEqual(await ends(["apply", "-f", examples]), [files.length, ["created"]]);
     assert.deepEqual(await ends(["apply", "-f", examples]), [files.length, ["unchanged"]]);
-    const changed = (await example("vrfdomain.yaml")).replace("ipblocklen: 26", "ipblocklen: 27");
+    const changed = (await example("vrfdomain.yaml")).replace("vni: 50200", "vni: 50201");
     assert.match(await kubectl.run(["apply", "-f", "-"], changed), /vrf-200 configured/);
-    const length = ["get", "vrd", "vrf-200", "-o", "jsonpath={.spec.ipblocklen}"];
-    assert.equal(await kubectl.run(length), "27");
+    const vni = ["get", "vrd", "vrf-200", "-o", "jsonpath={.spec.attachments[0].vni}"];
+    assert.equal(await kubectl.run(vni), "50201");
     assert.deepEqual(await ends(["delete", "-f", examples]), [files.length, ["deleted"]]);
   }));
 
@@ -190,11 +190,11 @@ Deno.test("kubectl patches, labels, creates namespaces and applies on the server
       "vrf-200",
       "--type=merge",
       "-p",
-      '{"spec":{"ipblocklen":27}}',
+      '{"metadata":{"annotations":{"example.org/a":"1"}}}',
     ]);
     await kubectl.run(["label", "vrd", "vrf-200", "tier=front"]);
     const shown = columns(await kubectl.run(["get", "vrd", "-l", "tier=front"]));
-    assert.equal(shown[1]?.[5], "27");
+    assert.equal(shown[1]?.[5], "26");
     assert.equal((await kubectl.run(["auth", "can-i", "create", "vrd"])).trim(), "yes");
   }));
 
@@ -213,15 +213,23 @@ Deno.test("kubectl get -w shows each change", () =>
     };
     try {
       await until(/vrf-200 .* 26 /);
+      const ready = {
+        type: "Ready",
+        status: "True",
+        reason: "Applied",
+        message: "",
+        lastTransitionTime: "2026-01-01T00:00:00Z",
+      };
       await kubectl.run([
         "patch",
         "vrd",
         "vrf-200",
+        "--subresource=status",
         "--type=merge",
         "-p",
-        '{"spec":{"ipblocklen":27}}',
+        JSON.stringify({ status: { conditions: [ready] } }),
       ]);
-      await until(/vrf-200 .* 27 /);
+      await until(/vrf-200 .* 26 +True /);
     } finally {
       child.kill("SIGTERM");
       await lines.cancel();
