@@ -88,6 +88,7 @@ export function startNodeLoop(options: NodeLoopOptions): NodeLoop {
         policies: caches.policies.cache.list(),
         blocks: pool.blocks(),
         attachments: attachmentsByVrf(pool),
+        ports: portsByVrf(pool),
       }),
     announce: (reports, abort) => options.state.announce(reports.map(nodeDomainState), abort),
     holdsBlocks: (vrf) => pool.blocks().some((block) => block.vrf === vrf),
@@ -208,6 +209,13 @@ export function startNodeLoop(options: NodeLoopOptions): NodeLoop {
     attachmentsChanged,
     stopped: runner.stopped,
   };
+}
+
+/** Those of finished attachments: an ADD under way puts its own into the bridge. */
+function portsByVrf(pool: NodeAddressPool): Map<number, string[]> {
+  const attached = pool.list().filter(({ state }) => state === "attached");
+  const rows = Map.groupBy(attached, ({ vrf }) => vrf);
+  return new Map([...rows].map(([vrf, of]) => [vrf, of.map(({ hostIfname }) => hostIfname)]));
 }
 
 function attachmentsByVrf(pool: NodeAddressPool): Map<number, number> {

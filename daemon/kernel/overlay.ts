@@ -18,6 +18,7 @@ import {
   bridgeFaults,
   diffGateways,
   type OverlayHome,
+  strayPorts,
   type VxlanFault,
   vxlanFaults,
 } from "./overlay_match.ts";
@@ -48,6 +49,7 @@ export function ensureOverlayLinks(place: OverlayPlace, vrf: string, spec: Overl
   const snapshot = takeSnapshot(place.connection);
   const bridge = ensureBridge(place, snapshot.links.get(spec.bridge), spec);
   ensureGateways(place.connection, bridge, spec.gateways, snapshot);
+  ensurePorts(place.connection, bridge, strayPorts(snapshot.links, spec.ports, bridge));
   ensureVxlan(place, snapshot, vrf, spec, bridge);
 }
 
@@ -121,6 +123,24 @@ function ensureGateways(
     addAddress(connection, { index, ...gateway, nodad: gateway.address.includes(":") }, {
       ifExists: "ignore",
     });
+  }
+}
+
+/** A bridge that was deleted or replaced let its pods go: they come back with what their attachment gave them. */
+function ensurePorts(
+  connection: NetlinkConnection,
+  bridgeIndex: number,
+  ports: readonly Link[],
+): void {
+  for (const { index } of ports) {
+    try {
+      setLink(connection, index, { master: bridgeIndex });
+      // A port's settings are lost with its master.
+      setBridgePort(connection, index, { hairpin: true });
+    } catch (thrown) {
+      // The pod was detached meanwhile.
+      if (!(thrown instanceof NetlinkError && thrown.errnoName === "ENODEV")) throw thrown;
+    }
   }
 }
 

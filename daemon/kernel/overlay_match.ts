@@ -79,6 +79,17 @@ export function vxlanFaults(
   return faults;
 }
 
+/** The pods' host ends that are there but not, or not rightly, in the bridge. */
+export function strayPorts(
+  links: ReadonlyMap<string, Link>,
+  ports: readonly string[],
+  bridgeIndex: number | undefined,
+): Link[] {
+  return ports.map((name) => links.get(name)).filter((link) => isOfKind(link, "veth")).filter((
+    { master, bridgePort },
+  ) => master !== bridgeIndex || bridgePort?.hairpin !== true);
+}
+
 /** Gateway addresses to delete and to add. */
 export interface GatewayDifference {
   /** On the bridge, but not wanted. */

@@ -1,7 +1,13 @@
 /** Finds overlays in what a namespace holds. Pure. */
 import type { Link } from "../../lib/netlink/rtnl/link.ts";
 import { bridgeName, vrfName, vxlanAlias } from "./names.ts";
-import { bridgeFaults, diffGateways, type OverlayHome, vxlanFaults } from "./overlay_match.ts";
+import {
+  bridgeFaults,
+  diffGateways,
+  type OverlayHome,
+  strayPorts,
+  vxlanFaults,
+} from "./overlay_match.ts";
 import { isOfKind, isOurs } from "./ownership.ts";
 import type { ObservedOverlay } from "./port.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -37,6 +43,7 @@ function observed(
       return spec.bridge === name && spec.vxlan === vxlan?.name &&
         bridgeFaults(bridge, spec, home).length === 0 &&
         vxlanFaults(vxlan, spec, home, bridge?.index).length === 0 &&
+        strayPorts(snapshot.links, spec.ports, bridge?.index).length === 0 &&
         surplus.length === 0 && missing.length === 0;
     },
   };

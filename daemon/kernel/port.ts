@@ -51,6 +51,8 @@ export interface OverlaySpec {
   readonly mtu: number;
   /** Gateway addresses on the bridge, one per block. */
   readonly gateways: readonly GatewayAddress[];
+  /** Names of the pods' host ends: each that exists is a port of the bridge. A bridge made anew takes its pods back. */
+  readonly ports: readonly string[];
 }
 
 /** A VRF as it shall be on this node. */
@@ -98,7 +100,7 @@ export interface ObservedOverlay {
   readonly vxlan?: string;
   /** Gateway addresses on the bridge. */
   readonly gateways: readonly GatewayAddress[];
-  /** False when any property (VNI, port, local, MAC, MTU, master, up, learning) differs from what its spec asks. */
+  /** False when any property (VNI, port, local, MAC, MTU, master, up, learning, the pods' ports) differs from what its spec asks. */
   matches(spec: OverlaySpec): boolean;
 }
 

@@ -15,6 +15,7 @@ function overlay(bridge: string): OverlaySpec {
     mac: "02:00:00:00:00:01",
     mtu: 1450,
     gateways: [],
+    ports: [],
   };
 }
 

@@ -30,6 +30,8 @@ export interface GatherInput {
   readonly unreadable: number;
   /** Number of attachments on this node by VRF. */
   readonly attachments: ReadonlyMap<number, number>;
+  /** Names of the attached pods' host ends, by VRF. */
+  readonly ports: ReadonlyMap<number, readonly string[]>;
 }
 
 /** Computes what a run reads. */
@@ -47,6 +49,7 @@ export function gather(input: GatherInput): Gathered {
       peers: peersOf(input, own),
       domains: carried.map(planDomain),
       blocks: input.blocks,
+      ports: input.ports,
       policies: input.policies.map(({ spec }) => ({
         domain: spec.vrfDomainRef.name,
         match: spec.match,

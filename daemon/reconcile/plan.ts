@@ -66,6 +66,8 @@ export interface PlanInput {
   readonly domains: readonly PlanDomain[];
   /** Blocks that this node holds. */
   readonly blocks: readonly PoolBlock[];
+  /** Names of the attached pods' host ends, by VRF number. */
+  readonly ports: ReadonlyMap<number, readonly string[]>;
   /** Routing policies. */
   readonly policies: readonly PlanPolicy[];
   /** VRFs whose table is below this one are service VRFs: their prefix is reachable from the host and every VRF. */
@@ -126,7 +128,9 @@ function planVrf(input: PlanInput, domain: PlanDomain): VrfSpec {
     all.findIndex(({ type }) => type === attachment.type) === index
   );
   const overlays = [...forPods === undefined ? [] : [forPods], ...rest].map((attachment) =>
-    planOverlay(input, domain, attachment, attachment === forPods ? blocks : [])
+    attachment === forPods
+      ? planOverlay(input, domain, attachment, blocks, input.ports.get(domain.vrf) ?? [])
+      : planOverlay(input, domain, attachment, [], [])
   );
   return {
     vrf: domain.vrf,
@@ -143,6 +147,7 @@ function planOverlay(
   domain: PlanDomain,
   attachment: PlanAttachment,
   blocks: readonly PoolBlock[],
+  ports: readonly string[],
 ): OverlaySpec {
   return {
     type: attachment.type,
@@ -157,6 +162,7 @@ function planOverlay(
       address: gateway,
       prefixLength: attachment.type === "l2vni" ? domain.prefixlen : parsePrefix(cidr).length,
     })),
+    ports,
   };
 }
 

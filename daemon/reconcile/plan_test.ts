@@ -30,6 +30,7 @@ function input(change: Partial<PlanInput> = {}): PlanInput {
     peers: [],
     domains: [tenant],
     blocks: [block],
+    ports: new Map([[200, ["veth1", "veth2"]]]),
     policies: [],
     serviceVrfMax: 512,
     ...change,
@@ -62,6 +63,7 @@ Deno.test("an l3vni gives the bridge the block's gateway with the block's length
   assert.equal(overlay?.mtu, 1450);
   assert.equal(overlay?.local, "192.168.124.11");
   assert.deepEqual(overlay?.gateways, [{ address: "10.150.0.1", prefixLength: 26 }]);
+  assert.deepEqual(overlay?.ports, ["veth1", "veth2"]);
 });
 
 Deno.test("with an l2vni pods attach there, with the domain's length, and the l3vni carries no gateway", () => {
@@ -76,14 +78,15 @@ Deno.test("with an l2vni pods attach there, with the domain's length, and the l3
   };
   const [vrf] = planNode(input({ domains: [both] })).vrfs;
   assert.deepEqual(
-    vrf?.overlays.map(({ bridge, local, gateways }) => ({ bridge, local, gateways })),
+    vrf?.overlays.map(({ bridge, local, gateways, ports }) => ({ bridge, local, gateways, ports })),
     [
       {
         bridge: "l2br-200",
         local: "10.0.0.1",
         gateways: [{ address: "10.150.0.1", prefixLength: 16 }],
+        ports: ["veth1", "veth2"],
       },
-      { bridge: "l3br-200", local: "192.168.124.11", gateways: [] },
+      { bridge: "l3br-200", local: "192.168.124.11", gateways: [], ports: [] },
     ],
   );
 });

@@ -122,6 +122,42 @@ export function registerHealingCases(backend: VrfBackend): void {
     assert.deepEqual(ports.map(({ ifname }) => ifname).toSorted(), ["l3vx-50200", "pod1"]);
   });
 
+  test("a bridge that was deleted or left by hand gets its pods back", async () => {
+    await using segment = await Segment.create(1);
+    using node = new KernelNode(segment, backend);
+    const overlay = { ports: ["pod1", "gone"] };
+    const spec = node.spec({ vrf: 200, blocks: ["10.150.0.0"], overlay });
+    node.apply(spec);
+    await node.pod(segment, "pod1", 200, "10.150.0.2");
+    for (
+      const lines of [
+        ["link set pod1 type bridge_slave hairpin off"],
+        ["link set pod1 nomaster"],
+        ["link del l3br-200"],
+      ]
+    ) {
+      node.apply(spec);
+      await node.space(200).ip(...lines);
+      assert.equal(node.isAsWished(spec), false, `not noticed: ${lines.join("; ")}`);
+      node.apply(spec);
+      const [port] = await node.space(200).rows("link", "show", "dev", "pod1");
+      assert.equal(port?.master, "l3br-200");
+    }
+  });
+
+  test("pods move to the other bridge when their overlay changes its type", async () => {
+    await using segment = await Segment.create(1);
+    using node = new KernelNode(segment, backend);
+    const before = node.spec({ vrf: 200, blocks: ["10.150.0.0"], overlay: { ports: ["pod1"] } });
+    node.apply(before);
+    await node.pod(segment, "pod1", 200, "10.150.0.2");
+    const overlay = { type: "l2vni", vni: 51200, ports: ["pod1"] } as const;
+    const after = node.spec({ vrf: 200, blocks: ["10.150.0.0"], overlay });
+    for (const wished of after.overlays) node.kernel.ensureOverlay(after, wished);
+    const [port] = await node.space(200).rows("link", "show", "dev", "pod1");
+    assert.equal(port?.master, "l2br-200");
+  });
+
   test("a sysctl that was changed by hand is put right", async () => {
     await using segment = await Segment.create(1);
     using node = new KernelNode(segment, backend);

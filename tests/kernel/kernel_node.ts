@@ -93,6 +93,7 @@ export class KernelNode implements Disposable {
         mac: bridgeMac(`node-${this.#index}`, vrf),
         mtu: 1450,
         gateways: blocks.map((block) => ({ address: gatewayOf(block), prefixLength: 26 })),
+        ports: [],
         ...overlay,
       }],
     };
