@@ -5,6 +5,7 @@ import { NetlinkConnection } from "../lib/netlink/connection.ts";
 import type { DaemonConfig } from "./config.ts";
 import type { DefaultDomain } from "./controllers/default_domain.ts";
 import { startManager } from "./controllers/manager.ts";
+import { createNodeConfigController } from "./controllers/node_config_controller.ts";
 import { ensureNode } from "./controllers/node_registration.ts";
 import { createNodeStateWriter } from "./controllers/node_state_writer.ts";
 import { createDomainView, type DomainView } from "./domain_view.ts";
@@ -23,6 +24,7 @@ import { openKernel } from "./kernel/open_kernel.ts";
 import { vrfName } from "./kernel/names.ts";
 import type { Kernel } from "./kernel/port.ts";
 import { type InCluster, type KubeConnection, loadKube } from "./kube/connect.ts";
+import { createEventRecorder } from "./kube/events.ts";
 import { createResourceClient } from "./kube/resource_client.ts";
 import { wait } from "./kube/wait.ts";
 import type { Logger } from "./log.ts";
@@ -101,6 +103,21 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   });
   const frr = stack.use(createFrrClient(config.frr.socket_path));
   const { signal } = background;
+  const events = createEventRecorder({
+    client: createResourceClient(connection, eventKind),
+    component: "pyroute2-cni",
+    host: nodeName,
+    log,
+    signal,
+  });
+  const nodeConfig = createNodeConfigController({
+    configs: caches.nodeConfigs,
+    nodeName,
+    kernel,
+    events,
+    log,
+    signal,
+  });
   const loop = startNodeLoop({
     config,
     nodeName,
@@ -109,6 +126,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     pool,
     domains,
     state,
+    nodeConfig,
     frr,
     metrics,
     log,
@@ -119,7 +137,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     await flush(pool, log);
     await state.flush(AbortSignal.timeout(flushTimeoutMs));
     background.abort(new Error("The daemon ends"));
-    await Promise.allSettled([loop.stopped, state.stopped, ...tasks]);
+    await Promise.allSettled([loop.stopped, state.stopped, nodeConfig.stopped, ...tasks]);
   });
   await using _server = await serve({ options, kernel, caches, pool, domains, metrics, loop });
   tasks.push(

@@ -20,8 +20,10 @@ export interface GatherInput {
   readonly domains: readonly VRFDomain[];
   /** Nodes of the cluster. */
   readonly nodes: readonly Node[];
-  /** Per-node settings. */
+  /** Settings of all nodes. */
   readonly nodeConfigs: readonly VRFNodeConfig[];
+  /** Those of this node, if it has any that it can use; else the default route tells the interface. */
+  readonly ownConfig: VRFNodeConfig | undefined;
   /** Routing policies. */
   readonly policies: readonly VRFRoutingPolicy[];
   /** Blocks that this node holds. */
@@ -36,7 +38,7 @@ export interface GatherInput {
 
 /** Computes what a run reads. */
 export function gather(input: GatherInput): Gathered {
-  const own = configOf(input, input.node);
+  const own = input.ownConfig;
   const local = own?.spec.interfaces[0];
   const deleting = (domain: VRFDomain) => domain.metadata.deletionTimestamp !== undefined;
   const held = (domain: VRFDomain) => input.attachments.get(domain.spec.vrf) ?? 0;
@@ -84,10 +86,11 @@ function vtepOf(input: GatherInput, node: Node): string | undefined {
     address("ExternalIP");
 }
 
-/** The settings of a node; the oldest, where several name it. */
+/** The settings of another node: the oldest that name it, unless the node says that it does not use them. */
 function configOf(input: GatherInput, node: string): VRFNodeConfig | undefined {
-  return input.nodeConfigs.filter(({ spec }) => spec.nodeRef.name === node)
-    .toSorted((a, b) => order(a) < order(b) ? -1 : 1)[0];
+  const [oldest] = input.nodeConfigs.filter(({ spec }) => spec.nodeRef.name === node)
+    .toSorted((a, b) => order(a) < order(b) ? -1 : 1);
+  return oldest?.status?.accepted === false ? undefined : oldest;
 }
 
 function order({ metadata }: VRFNodeConfig): string {

@@ -53,6 +53,8 @@ export interface NodeReport {
   readonly domains: readonly DomainReport[];
   /** FRR as last seen; undefined while it does not answer. */
   readonly frr: FrrState | undefined;
+  /** Why FRR did not take the configuration of this run; undefined when it did. */
+  readonly frrFailure?: { readonly reason: string; readonly message: string } | undefined;
   /** Why the node is not in step, in words; empty when it is. */
   readonly problems: readonly string[];
   /** The underlay, once known. */
@@ -171,6 +173,7 @@ export function createNodeReconciler(options: NodeReconcilerOptions): NodeReconc
     return finish({
       domains: domainReports(state, left),
       frr: follower.state(),
+      frrFailure: state.frrFailure,
       problems: state.problems,
       underlay: state.underlay,
     });

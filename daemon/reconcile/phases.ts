@@ -31,6 +31,8 @@ export interface Run {
   readonly going: readonly DomainIdentity[];
   /** VRFs that failed in this run, by number. */
   readonly failures: Map<number, { reason: string; message: string }>;
+  /** Why FRR did not take the configuration. */
+  frrFailure?: { readonly reason: string; readonly message: string };
   /** What went wrong, in words. */
   readonly problems: string[];
   /** Names of the domains that are listed on the server. */
@@ -61,10 +63,11 @@ export async function applyFrr(follower: FrrFollower, run: Run): Promise<void> {
     run.signal.throwIfAborted();
     run.problems.push(messageOf(error));
     const reason = error instanceof Error && "code" in error ? String(error.code) : "FrrFailed";
+    run.frrFailure = { reason, message: messageOf(error) };
     for (const spec of run.plan.vrfs) {
       // What FRR already carries goes on; a VRF that it does not know must not get its VXLAN device yet.
       if (needsFrr(spec) && !follower.carries(spec.name)) {
-        run.failures.set(spec.vrf, { reason, message: messageOf(error) });
+        run.failures.set(spec.vrf, run.frrFailure);
       }
     }
   }
