@@ -144,7 +144,7 @@ async function testHere(tier: Tier, signal: AbortSignal): Promise<string> {
 async function testInGuest(tier: Tier, signal: AbortSignal): Promise<string> {
   // The guest has no network: what the tests import must be here before.
   const paths = tier.files.map((path) => `${repository}/${path}`);
-  await execute([Deno.execPath(), "cache", "--quiet", ...paths], { signal });
+  await execute([Deno.execPath(), "cache", "--quiet", ...paths], { signal, inherit: true });
   let text = "";
   const decoder = new TextDecoder();
   await runInGuest({

@@ -85,7 +85,7 @@ export async function prepare(place: Place, install: boolean, signal: AbortSigna
 export async function build(signal: AbortSignal): Promise<string> {
   const result = await executeRaw(
     [Deno.execPath(), "run", "-A", "--quiet", `${repository}/build.ts`],
-    { signal },
+    { signal, inherit: true },
   );
   if (result.code !== 0) throw new Error(`The build failed: ${result.stderr}`);
   return `${repository}/dist`;

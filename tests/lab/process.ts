@@ -28,6 +28,8 @@ export interface SpawnedProcess {
 export interface ExecuteOptions {
   /** Its environment, besides PATH, HOME and DENO_DIR. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Whether it gets this process's whole environment: proxies and certificates, for what loads packages. */
+  readonly inherit?: boolean;
   /** What it reads. */
   readonly stdin?: string;
   /** Ends it early. */
@@ -62,8 +64,8 @@ export async function executeRaw(
   const [program = "", ...args] = command;
   const child = new Deno.Command(program, {
     args,
-    clearEnv: true,
-    env: environment(options.env),
+    clearEnv: options.inherit !== true,
+    env: options.inherit === true ? { ...options.env } : environment(options.env),
     stdin: options.stdin === undefined ? "null" : "piped",
     stdout: "piped",
     stderr: "piped",
