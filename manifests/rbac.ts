@@ -95,6 +95,12 @@ export const permissions: readonly Permission[] = [
     why: "BGP and VTEP settings of the nodes",
   },
   {
+    kind: vrfNodeConfigKind,
+    status: true,
+    verbs: ["patch"],
+    why: "a node says whether it takes the settings that name it, and has applied them",
+  },
+  {
     kind: vrfRoutingPolicyKind,
     verbs: follow,
     why: "policy-routing rules to apply",

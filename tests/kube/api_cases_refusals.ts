@@ -17,7 +17,9 @@ async function causes(world: CaseWorld, spec: Record<string, unknown>): Promise<
   const answer = await refuse(world, [422, "Invalid"], "POST", domainsPath, { body });
   assert.equal(textAt(answer.body, "details.name"), `${world.tag}-bad`);
   assert.equal(textAt(answer.body, "details.kind"), "VRFDomain");
-  return listAt(answer.body, "details.causes").map((cause) => textAt(cause, "field"));
+  // A real server adds that it has not gone on to the rules: a cause of no field.
+  return listAt(answer.body, "details.causes").map((cause) => textAt(cause, "field"))
+    .filter((field) => field !== "<nil>");
 }
 
 /** Cases of refusals. */
