@@ -23,6 +23,14 @@ const whole = (least: number, most: number) =>
     .pipe(z.number().min(least).max(most));
 const path = z.string().regex(/^\//, "expected an absolute path");
 const flag = z.enum(["true", "false"]).transform((value) => value === "true");
+const words = z.string().transform((text) =>
+  text.split(",").map((word) => word.trim()).filter((word) => word !== "")
+);
+const pluginTypes = words.pipe(
+  z.array(
+    z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]*$/, "expected names of plugins, without paths"),
+  ),
+);
 const address = z.string().refine((text) => isIpv4(text), "expected an IPv4 address");
 
 /** The whole configuration; sections and keys are named as in `server.ini`. */
@@ -54,6 +62,11 @@ export interface DaemonConfig {
     readonly fw_interval_seconds: number;
     /** Folder of the runtime's CNI configurations. */
     readonly cni_config_dir: string;
+  };
+  /** What a CNIConfig may ask of the nodes. */
+  readonly cni: {
+    /** Plugin types that the runtime may be told to run; each is a program run as root. */
+    readonly allowed_plugins: readonly string[];
   };
   /** Where the probes listen. */
   readonly readiness: {
@@ -110,6 +123,11 @@ const schema: z.ZodType<DaemonConfig> = z.strictObject({
     gc_interval_seconds: whole(1, 86_400).default(60),
     fw_interval_seconds: whole(1, 86_400).default(30),
     cni_config_dir: path.default("/etc/cni/net.d"),
+  }).prefault({}),
+  cni: z.strictObject({
+    allowed_plugins: pluginTypes.prefault(
+      "pyroute2-cni-plugin, portmap, bandwidth, tuning, loopback",
+    ),
   }).prefault({}),
   readiness: z.strictObject({
     host: z.string().min(1).default("127.0.0.1"),

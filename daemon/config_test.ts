@@ -61,3 +61,19 @@ Deno.test("a line that is no INI is refused with its number", () => {
   assert.throws(() => parseConfig("[logging]\nlevel = info\nlevel = warn\n"), /given twice/);
   assert.throws(() => parseConfig("[logging\n"), IniError);
 });
+
+Deno.test("plugin types are a list of names; a path is none", () => {
+  assert.deepEqual(parseConfig("").cni.allowed_plugins, [
+    "pyroute2-cni-plugin",
+    "portmap",
+    "bandwidth",
+    "tuning",
+    "loopback",
+  ]);
+  const given = parseConfig("[cni]\nallowed_plugins = pyroute2-cni-plugin,  portmap,\n");
+  assert.deepEqual(given.cni.allowed_plugins, ["pyroute2-cni-plugin", "portmap"]);
+  assert.deepEqual(parseConfig("[cni]\nallowed_plugins =\n").cni.allowed_plugins, []);
+  for (const bad of ["../sh", "a/b", "a b", ".."]) {
+    assert.throws(() => parseConfig(`[cni]\nallowed_plugins = ${bad}\n`), /allowed_plugins/);
+  }
+});

@@ -5,7 +5,7 @@ import { NetlinkConnection } from "../lib/netlink/connection.ts";
 import type { DaemonConfig } from "./config.ts";
 import type { DefaultDomain } from "./controllers/default_domain.ts";
 import { startManager } from "./controllers/manager.ts";
-import { createNodeConfigController } from "./controllers/node_config_controller.ts";
+import { startNodeControllers } from "./controllers/node_controllers.ts";
 import { ensureNode } from "./controllers/node_registration.ts";
 import { createNodeStateWriter } from "./controllers/node_state_writer.ts";
 import { createDomainView, type DomainView } from "./domain_view.ts";
@@ -24,7 +24,6 @@ import { openKernel } from "./kernel/open_kernel.ts";
 import { vrfName } from "./kernel/names.ts";
 import type { Kernel } from "./kernel/port.ts";
 import { type InCluster, type KubeConnection, loadKube } from "./kube/connect.ts";
-import { createEventRecorder } from "./kube/events.ts";
 import { createResourceClient } from "./kube/resource_client.ts";
 import { wait } from "./kube/wait.ts";
 import type { Logger } from "./log.ts";
@@ -103,18 +102,17 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   });
   const frr = stack.use(createFrrClient(config.frr.socket_path));
   const { signal } = background;
-  const events = createEventRecorder({
-    client: createResourceClient(connection, eventKind),
-    component: "pyroute2-cni",
-    host: nodeName,
-    log,
-    signal,
-  });
-  const nodeConfig = createNodeConfigController({
-    configs: caches.nodeConfigs,
+  const controllers = startNodeControllers({
+    resources: caches,
+    events: createResourceClient(connection, eventKind),
+    domains: () => domains.acceptance().accepted,
+    poolProblems: () => pool.problems(),
     nodeName,
     kernel,
-    events,
+    state,
+    cniConfigDir: config.default.cni_config_dir,
+    allowedPlugins: config.cni.allowed_plugins,
+    resyncMs: config.default.fw_interval_seconds * 1000,
     log,
     signal,
   });
@@ -126,7 +124,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     pool,
     domains,
     state,
-    nodeConfig,
+    controllers,
     frr,
     metrics,
     log,
@@ -137,7 +135,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     await flush(pool, log);
     await state.flush(AbortSignal.timeout(flushTimeoutMs));
     background.abort(new Error("The daemon ends"));
-    await Promise.allSettled([loop.stopped, state.stopped, nodeConfig.stopped, ...tasks]);
+    const stopped = [loop, state, controllers].map((part) => part.stopped);
+    await Promise.allSettled([...stopped, ...tasks]);
   });
   await using _server = await serve({ options, kernel, caches, pool, domains, metrics, loop });
   tasks.push(
@@ -222,6 +221,7 @@ async function manage(
     events: createResourceClient(connection, eventKind),
     nodeName,
     serviceVrfMax: config.default.service_vrf_max,
+    allowedPlugins: config.cni.allowed_plugins,
     defaultDomain: defaultDomainOf(config),
     log,
     signal,

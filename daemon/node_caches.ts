@@ -4,6 +4,11 @@ import type { ResourceClient } from "./kube/port.ts";
 import { type RunningCache, startCache } from "./kube/resource_cache.ts";
 import { createResourceClient } from "./kube/resource_client.ts";
 import type { Logger } from "./log.ts";
+import { type CNIConfig, cniConfigKind } from "./resources/cni_config.ts";
+import {
+  type CNIConfigSelection,
+  cniConfigSelectionKind,
+} from "./resources/cni_config_selection.ts";
 import { type Node, nodeKind } from "./resources/core.ts";
 import { type IPBlock, ipBlockKind } from "./resources/ip_block.ts";
 import type { ResourceKind, ResourceObject } from "./resources/kind.ts";
@@ -37,6 +42,10 @@ export interface NodeCaches extends AsyncDisposable {
   readonly nodeStates: Followed<VRFNodeState>;
   /** Routing policies. */
   readonly policies: Followed<VRFRoutingPolicy>;
+  /** CNI configuration lists. */
+  readonly cniConfigs: Followed<CNIConfig>;
+  /** The choice among them. */
+  readonly cniConfigSelections: Followed<CNIConfigSelection>;
   /** Names of the resources whose first list has not arrived. */
   unsynced(): string[];
   /** Resolves once all first lists have arrived. */
@@ -59,6 +68,8 @@ export function startNodeCaches(connection: KubeConnection, log: Logger): NodeCa
     nodeConfigs: follow(vrfNodeConfigKind),
     nodeStates: follow(vrfNodeStateKind),
     policies: follow(vrfRoutingPolicyKind),
+    cniConfigs: follow(cniConfigKind),
+    cniConfigSelections: follow(cniConfigSelectionKind),
     async whenSynced(signal) {
       await Promise.all(running.map(([, cache]) => cache.whenSynced(signal)));
     },

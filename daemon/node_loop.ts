@@ -3,7 +3,7 @@ import type { FrrClient } from "../frr/client.ts";
 import { CniError } from "../lib/cni/errors.ts";
 import { messageOf } from "../lib/errors.ts";
 import type { DaemonConfig } from "./config.ts";
-import type { NodeConfigController } from "./controllers/node_config_controller.ts";
+import type { NodeControllers } from "./controllers/node_controllers.ts";
 import type { NodeStateWriter } from "./controllers/node_state_writer.ts";
 import type { DomainView } from "./domain_view.ts";
 import type { NodeAddressPool } from "./ipam/port.ts";
@@ -34,8 +34,8 @@ export interface NodeLoopOptions {
   readonly domains: DomainView;
   /** Writes the node's VRFNodeState. */
   readonly state: NodeStateWriter;
-  /** This node's own settings; told how each run went. */
-  readonly nodeConfig: Pick<NodeConfigController, "accepted" | "reported">;
+  /** Know this node's own settings; are told how each run went. */
+  readonly controllers: Pick<NodeControllers, "acceptedConfig" | "reported">;
   /** The FRR agent's client. */
   readonly frr: FrrClient;
   /** Where runs are counted. */
@@ -88,7 +88,7 @@ export function startNodeLoop(options: NodeLoopOptions): NodeLoop {
         unreadable: caches.domains.cache.invalid().size,
         nodes: caches.nodes.cache.list(),
         nodeConfigs: caches.nodeConfigs.cache.list(),
-        ownConfig: options.nodeConfig.accepted(),
+        ownConfig: options.controllers.acceptedConfig(),
         policies: caches.policies.cache.list(),
         blocks: pool.blocks(),
         attachments: attachmentsByVrf(pool),
@@ -140,7 +140,7 @@ export function startNodeLoop(options: NodeLoopOptions): NodeLoop {
       new Date(),
     );
     options.state.publish(status);
-    options.nodeConfig.reported(last);
+    options.controllers.reported(last, ready);
     metrics.setBlocks(pool.blocks());
   }
 

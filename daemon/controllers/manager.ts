@@ -7,6 +7,7 @@ import {
 import type { ResourceClient } from "../kube/port.ts";
 import type { Logger } from "../log.ts";
 import type { Event, Lease } from "../resources/core.ts";
+import { type CniConfigResources, createCniConfigController } from "./cni_config_controller.ts";
 import type { DefaultDomain } from "./default_domain.ts";
 import {
   createVrfDomainController,
@@ -17,7 +18,7 @@ import {
 /** What a manager works with. */
 export interface ManagerOptions {
   /** Local copies and clients, shared with the node's own work. */
-  readonly resources: ManagedResources;
+  readonly resources: ManagedResources & CniConfigResources;
   /** Client of the resource Lease. */
   readonly leases: ResourceClient<Lease>;
   /** Client of the resource Event. */
@@ -28,6 +29,8 @@ export interface ManagerOptions {
   readonly leaseKey?: string;
   /** Tables below it are of service VRFs. */
   readonly serviceVrfMax: number;
+  /** Plugin types that a CNIConfig may name. */
+  readonly allowedPlugins: readonly string[];
   /** Created when no VRFDomain exists at all. */
   readonly defaultDomain: DefaultDomain;
   /** For what is done and what fails. */
@@ -40,25 +43,28 @@ export interface ManagerOptions {
 
 /**
  * Stands for the office of the manager on this node, and does its work while elected: finalizers and statuses of
- * domains and bindings, the default domain, blocks of nodes that are gone.
+ * domains, statuses of bindings and policies, the default domain, blocks of nodes that are gone, the choice of the CNIConfig.
  */
 export function startManager(options: ManagerOptions): LeaderElection {
   const { log, signal, nodeName, timing } = options;
-  const controller = createVrfDomainController({
-    ...options,
-    events: createEventRecorder({
-      client: options.events,
-      component: "pyroute2-cni-manager",
-      host: nodeName,
-      log,
-      signal,
-    }),
+  const events = createEventRecorder({
+    client: options.events,
+    component: "pyroute2-cni-manager",
+    host: nodeName,
+    log,
+    signal,
   });
+  const controllers = [
+    createVrfDomainController({ ...options, events }),
+    createCniConfigController({ ...options, events }),
+  ];
   return startLeaderElection({
     leases: options.leases,
     key: options.leaseKey ?? "kube-system/pyroute2-cni-manager",
     identity: `${nodeName}_${crypto.randomUUID()}`,
-    lead: (term) => controller.run(term),
+    lead: async (term) => {
+      await Promise.all(controllers.map((controller) => controller.run(term)));
+    },
     log,
     signal,
     ...(timing === undefined ? {} : { timing }),

@@ -5,6 +5,8 @@ import { createResourceClient } from "../kube/resource_client.ts";
 import { EmbeddedApi, quiet } from "../kube/testing/embedded_api.ts";
 import { eventually } from "../kube/testing/eventually.ts";
 import { findCondition } from "../resources/conditions.ts";
+import { cniConfigKind } from "../resources/cni_config.ts";
+import { cniConfigSelectionKind } from "../resources/cni_config_selection.ts";
 import { eventKind, leaseKind, nodeKind } from "../resources/core.ts";
 import { ipBlockKind } from "../resources/ip_block.ts";
 import type { ResourceKind } from "../resources/kind.ts";
@@ -54,6 +56,8 @@ class Bench implements AsyncDisposable {
       nodes: follow(nodeKind),
       nodeStates: follow(vrfNodeStateKind),
       policies: follow(vrfRoutingPolicyKind),
+      cniConfigs: follow(cniConfigKind),
+      cniConfigSelections: follow(cniConfigSelectionKind),
     };
     this.domains = resources.domains.client;
     this.bindings = resources.bindings.client;
@@ -68,6 +72,7 @@ class Bench implements AsyncDisposable {
       events: this.events,
       nodeName: "manager",
       serviceVrfMax: 512,
+      allowedPlugins: ["pyroute2-cni-plugin"],
       defaultDomain: { name: "vrf-42", spec: { ...spec(42), table: 42 } },
       log: quiet,
       signal: this.#stop.signal,

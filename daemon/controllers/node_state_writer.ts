@@ -5,7 +5,9 @@ import { isKubeError } from "../kube/kube_error.ts";
 import type { ResourceClient } from "../kube/port.ts";
 import { wait } from "../kube/wait.ts";
 import type { Logger } from "../log.ts";
+import { type Condition, setCondition } from "../resources/conditions.ts";
 import type {
+  NodeCniConfig,
   NodeDomainState,
   VRFNodeState,
   VRFNodeStateStatus,
@@ -27,12 +29,25 @@ export interface NodeStateWriterOptions {
   readonly retry?: { readonly baseMs: number; readonly maxMs: number };
 }
 
+/** What the state says beside the outcome of the reconciler's runs. */
+export interface NodeStateAmendment {
+  /** The CNIConfig that the runtime reads. */
+  readonly cniConfig?: NodeCniConfig | undefined;
+  /** Conditions of types that the reconciler does not set. */
+  readonly conditions: readonly Omit<Condition, "lastTransitionTime">[];
+}
+
 /** Writes this node's VRFNodeState, which nobody else writes. */
 export interface NodeStateWriter {
   /**
    * Makes `status` the one to write. Written behind, coalesced, and only when it differs from what is on the server.
    */
   publish(status: VRFNodeStateStatus): void;
+  /**
+   * Sets what the status says in addition, with the next write. Until the first call the server's own stays, so that a restart
+   * does not look like a change.
+   */
+  amend(amendment: NodeStateAmendment): void;
   /**
    * Lists domains on the server before the kernel is touched for them: their finalizer stays for as long as a node lists
    * them. Domains listed so far stay listed; {@linkcode publish} alone takes them away. At once when they are listed
@@ -78,6 +93,7 @@ class Writer implements NodeStateWriter {
   /** Domains that are on the server for certain. */
   #listed: readonly NodeDomainState[] = [];
   #published: VRFNodeStateStatus | undefined;
+  #amendment: NodeStateAmendment | undefined;
   #wake = Promise.withResolvers<void>();
   /** Writes follow one another: an announcement must not be undone by an older status that is still under way. */
   #last: Promise<unknown> = Promise.resolve();
@@ -93,6 +109,11 @@ class Writer implements NodeStateWriter {
 
   publish(status: VRFNodeStateStatus): void {
     this.#published = status;
+    this.#wake.resolve();
+  }
+
+  amend(amendment: NodeStateAmendment): void {
+    this.#amendment = amendment;
     this.#wake.resolve();
   }
 
@@ -166,8 +187,8 @@ class Writer implements NodeStateWriter {
 
   async #writePublished(signal: AbortSignal): Promise<void> {
     if (this.#published === undefined) return;
-    if (this.#written === undefined) await this.#read(signal);
-    const status = this.#published;
+    const before = this.#written ?? await this.#read(signal);
+    const status = amended(this.#published, this.#amendment, before, new Date());
     if (!isDeepStrictEqual(plain(status), plain(this.#written))) await this.#write(status, signal);
   }
 
@@ -184,7 +205,7 @@ class Writer implements NodeStateWriter {
     this.#written = undefined;
     this.#listed = this.#listed.filter((domain) => status.domains.some(sameObject(domain)));
     try {
-      await client.patchStatus(nodeName, { status }, signal);
+      await client.patchStatus(nodeName, { status: patchOf(status) }, signal);
     } catch (thrown) {
       if (!isKubeError(thrown, "NotFound")) throw thrown;
       await client.create({ metadata: { name: nodeName } }, signal).catch((error) => {
@@ -219,6 +240,34 @@ function withDomains(
 
 function byName(a: NodeDomainState, b: NodeDomainState): number {
   return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+}
+
+function amended(
+  status: VRFNodeStateStatus,
+  amendment: NodeStateAmendment | undefined,
+  before: VRFNodeStateStatus,
+  now: Date,
+): VRFNodeStateStatus {
+  const others = before.conditions.filter(({ type }) =>
+    !status.conditions.some((condition) => condition.type === type)
+  );
+  if (amendment === undefined) {
+    const conditions = [...status.conditions, ...others];
+    return { ...status, cniConfig: before.cniConfig, conditions };
+  }
+  const added = amendment.conditions.flatMap((condition) =>
+    setCondition(others, condition, now).filter(({ type }) => type === condition.type)
+  );
+  return {
+    ...status,
+    cniConfig: amendment.cniConfig,
+    conditions: [...status.conditions, ...added],
+  };
+}
+
+/** In a merge patch only null takes a field away (RFC 7396). */
+function patchOf(status: VRFNodeStateStatus): unknown {
+  return { ...status, cniConfig: status.cniConfig ?? null };
 }
 
 /** As it is on the wire: without fields that are undefined. */

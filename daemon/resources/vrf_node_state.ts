@@ -40,6 +40,16 @@ export interface NodeVniState {
   readonly state: string;
 }
 
+/** The CNIConfig that a node has written. */
+export interface NodeCniConfig {
+  /** Name of the CNIConfig. */
+  readonly name: string;
+  /** Its UID. */
+  readonly uid: string;
+  /** The generation that was written. */
+  readonly generation: number;
+}
+
 /** What a node has applied. */
 export interface VRFNodeStateStatus {
   /** Whether the node takes pods. */
@@ -56,6 +66,8 @@ export interface VRFNodeStateStatus {
   readonly vnis: readonly NodeVniState[];
   /** IPBlocks that the node holds. */
   readonly blocks: number;
+  /** The CNIConfig that the runtime reads; absent where the node has written none. */
+  readonly cniConfig?: NodeCniConfig | undefined;
   /** `Ready` and others. */
   readonly conditions: readonly Condition[];
 }
@@ -87,6 +99,12 @@ const vni: z.ZodType<NodeVniState> = z.object({
   state: z.string(),
 });
 
+const cniConfig: z.ZodType<NodeCniConfig> = z.object({
+  name: z.string().min(1),
+  uid: z.string(),
+  generation: z.int().min(0),
+});
+
 /** Validates {@linkcode VRFNodeStateStatus}; what is absent is empty. */
 export const vrfNodeStateStatus: Schema<VRFNodeStateStatus> = z.object({
   ready: z.boolean().default(false).describe("Whether the node takes pods"),
@@ -97,6 +115,7 @@ export const vrfNodeStateStatus: Schema<VRFNodeStateStatus> = z.object({
   peersUp: z.int().min(0).default(0).describe("Established BGP peers"),
   vnis: z.array(vni).default([]).describe("VXLAN network identifiers in use"),
   blocks: z.int().min(0).default(0).describe("IPBlocks that the node holds"),
+  cniConfig: cniConfig.optional().describe("CNIConfig that the node has written"),
   conditions: zodOf(conditions).default([]),
 });
 
