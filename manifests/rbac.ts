@@ -1,4 +1,6 @@
 /** What the daemon may do with the API, and why: the source of the roles and of their table in the documentation. Pure. */
+import { cniConfigKind } from "../daemon/resources/cni_config.ts";
+import { cniConfigSelectionKind } from "../daemon/resources/cni_config_selection.ts";
 import { eventKind, leaseKind, nodeKind } from "../daemon/resources/core.ts";
 import { ipBlockKind } from "../daemon/resources/ip_block.ts";
 import type { ResourceKind } from "../daemon/resources/kind.ts";
@@ -112,6 +114,28 @@ export const permissions: readonly Permission[] = [
     why: "the manager says whether a policy's domain exists and is accepted",
   },
   {
+    kind: cniConfigKind,
+    verbs: follow,
+    why: "CNI configuration lists to choose from and to write on the nodes",
+  },
+  {
+    kind: cniConfigKind,
+    status: true,
+    verbs: ["patch"],
+    why: "the manager says which one is active, and on how many nodes",
+  },
+  {
+    kind: cniConfigSelectionKind,
+    verbs: [...follow, "create", "patch", "delete"],
+    why: "the manager's choice, for all nodes; gone when no CNIConfig is enabled",
+  },
+  {
+    kind: cniConfigSelectionKind,
+    status: true,
+    verbs: ["patch"],
+    why: "the generation that the manager has looked at",
+  },
+  {
     namespace: "kube-system",
     kind: leaseKind,
     verbs: ["create"],
@@ -182,7 +206,8 @@ export function rbacPage(): string {
     const where = namespace === undefined ? "cluster" : `\`${namespace}\``;
     return `| \`${resource}\` (${group})${only} | ${where} | ${verbs.join(", ")} | ${why} |`;
   });
-  return `<!-- Generated from manifests/rbac.ts by \`deno run -A manifests/generate.ts\`: do not edit. -->
+  return `<!-- deno-fmt-ignore-file -->
+<!-- Generated from manifests/rbac.ts by \`deno run -A manifests/generate.ts\`: do not edit. -->
 
 # What the daemon may do with the API
 

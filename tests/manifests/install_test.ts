@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { parse, parseAllDocuments } from "yaml";
+import { parseAllDocuments } from "yaml";
 import { z } from "zod";
 import { parseConfig } from "../../daemon/config.ts";
+import { cniConfigKind } from "../../daemon/resources/cni_config.ts";
 import { ownKinds } from "../../daemon/resources/registry.ts";
 import { permissions, ruleOf, serviceAccount } from "../../manifests/rbac.ts";
 
@@ -22,6 +23,7 @@ const mount = z.object({
 const probe = z.looseObject({ httpGet: z.object({ host: z.string(), path: z.string() }) });
 const container = z.looseObject({
   name: z.string(),
+  command: z.array(z.string()).optional(),
   image: z.string(),
   livenessProbe: probe.optional(),
   readinessProbe: probe.optional(),
@@ -142,6 +144,18 @@ Deno.test("The DaemonSet has both containers on every node, probed, and nothing 
   }
 });
 
+Deno.test("What a container's command names of the host is mounted there", async () => {
+  const pod = podOf(await kustomize("base"));
+  const named = pod.initContainers.flatMap(({ command = [], volumeMounts }) =>
+    [...command.join(" ").matchAll(/\/(?:host|config)\/\S+/g)].map(([path]) => ({
+      path,
+      mounted: volumeMounts.some(({ mountPath }) => path.startsWith(`${mountPath}/`)),
+    }))
+  );
+  assert.ok(named.length > 0);
+  assert.deepEqual(named.filter(({ mounted }) => !mounted), []);
+});
+
 Deno.test("Only the daemon has the API's token", async () => {
   const pod = podOf(await kustomize("base"));
   assert.equal(pod.automountServiceAccountToken, false);
@@ -190,9 +204,7 @@ Deno.test("The netns variant differs from the base's configuration in the backen
   assert.deepEqual(await iniOf("manifests/netns/config.yaml"), expected);
 });
 
-Deno.test("The conflist names the plugin that is installed", async () => {
-  const { data } = configMap.parse(find(await kustomize("base"), "ConfigMap", "cni-config"));
-  const list = z.object({ plugins: z.array(z.object({ type: z.string() })) });
-  const { plugins } = list.parse(parse(data["05-pyroute2.conflist"] ?? ""));
-  assert.deepEqual(plugins, [{ type: "pyroute2-cni-plugin" }]);
+Deno.test("The CNIConfig that comes with the install is one that the daemon takes, and names the plugin", async () => {
+  const config = cniConfigKind.schema.parse(find(await kustomize("cni"), "CNIConfig", "pyroute2"));
+  assert.deepEqual(config.spec.plugins.map(({ type }) => type), ["pyroute2-cni-plugin", "portmap"]);
 });

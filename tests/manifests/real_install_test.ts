@@ -40,6 +40,7 @@ Deno.test({
       const first = await kubectl("apply", "--validate=strict", "-k", `${manifests}/base`);
       assert.doesNotMatch(first, /rror|nvalid|arning: unknown/, first);
       assert.deepEqual(await outcomes("apply", "-k", `${manifests}/base`), ["unchanged"]);
+      assert.match(await kubectl("apply", "-k", `${manifests}/cni`), /created/);
       const variant = await kubectl("apply", "--dry-run=server", "-k", `${manifests}/netns`);
       assert.doesNotMatch(variant, /rror|nvalid/, variant);
       const account = `system:serviceaccount:${serviceAccount.namespace}:${serviceAccount.name}`;
