@@ -13,6 +13,7 @@ import {
   containerdNeeds,
   ensurePrerequisites,
   kubectlNeeds,
+  kubeNeeds,
   labNeeds,
   type Need,
   recordingNeeds,
@@ -62,7 +63,11 @@ const tiers: readonly Tier[] = [
       "tests/netlink",
       "tests/kernel",
       "tests/ipam",
-      "tests/kube",
+      "tests/kube/embedded_api_test.ts",
+      "tests/kube/embedded_kubectl_test.ts",
+      "tests/kube/apiserver_binary_test.ts",
+      "tests/manifests/crds_test.ts",
+      "tests/manifests/install_test.ts",
       "tests/cni",
       "tests/build",
       "tests/prerequisites_test.ts",
@@ -81,6 +86,13 @@ const tiers: readonly Tier[] = [
     needs: [...labNeeds, ...kubectlNeeds, ...containerdNeeds],
     built: true,
     files: ["tests/containerd"],
+  },
+  {
+    name: "kube",
+    about: "a real etcd and kube-apiserver, built once where Go is at hand",
+    needs: [...kubectlNeeds, ...kubeNeeds],
+    built: false,
+    files: ["tests/kube/real_api_test.ts", "tests/manifests/real_install_test.ts"],
   },
   {
     name: "vm",
@@ -201,6 +213,7 @@ async function main(): Promise<number> {
   if (chosen.some(({ built }) => built)) await build(stop.signal);
   const total = { passed: 0, failed: 0, skipped: 0 };
   for (const tier of chosen) {
+    stop.signal.throwIfAborted();
     const start = performance.now();
     console.log(`\n== ${tier.name}: ${tier.about}`);
     const result = await runTier(tier, stop.signal).catch((error): Count => {
