@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { applyTenants, awaitRoutes, measureMatrix, startPods } from "./demo_lab.ts";
 import { type Lab, openLab, type RunningNode, startLab } from "./lab.ts";
-import { kubectl, startAgent, startApi, startDaemon } from "./machines.ts";
+import { cniConfigDir, kubectl, startAgent, startApi, startDaemon } from "./machines.ts";
 import { askOn, mismatches } from "./matrix.ts";
 import { repository } from "./options.ts";
 import { addressOf, callPlugin, networkConfig, podNetns, startPod, stopPod } from "./pods.ts";
@@ -228,6 +228,101 @@ labTest("new pods follow a changed binding, and running ones keep their network"
     ]);
   }
 });
+
+/** Creates objects, as `kubectl apply` does. */
+function apply(...items: readonly unknown[]): Promise<string> {
+  const list = { apiVersion: "v1", kind: "List", items };
+  return kubectl(lab, ["apply", "-f", "-"], JSON.stringify(list));
+}
+
+/** Waits until an object's condition is as wanted, told as `status reason`. */
+function untilCondition(object: string, type: string, wanted: string): Promise<true> {
+  const path = `{.status.conditions[?(@.type=="${type}")]['status','reason']}`;
+  return until(`${type} of "${object}" to be "${wanted}"`, patience, async () => {
+    const found = await kubectl(lab, ["get", object, "-o", `jsonpath=${path}`]);
+    return found === wanted ? true : undefined;
+  });
+}
+
+const api = "cni.pyroute2.org/v1alpha1";
+
+labTest(
+  "a wrong VRFNodeConfig is refused by its node, which goes on; a right one is used",
+  async () => {
+    const node = nodeAt(0);
+    const config = (interfaces: unknown) => ({
+      apiVersion: api,
+      kind: "VRFNodeConfig",
+      metadata: { name: "lab" },
+      spec: { nodeRef: { name: node.name }, interfaces },
+    });
+    try {
+      await apply(config([{ name: "eth7", local: node.address }]));
+      await untilCondition("vrnc/lab", "Accepted", "False InterfaceNotFound");
+      await assertMatrix();
+      await apply(config([{ name: "eth0", local: "203.0.113.9" }]));
+      await untilCondition("vrnc/lab", "Accepted", "False AddressNotFound");
+      await assertMatrix();
+      await apply(config([{ name: "eth0", local: node.address }]));
+      await untilCondition("vrnc/lab", "Ready", "True Applied");
+      await assertMatrix();
+      assert.match(await kubectl(lab, ["get", "events"]), /InterfaceNotFound/);
+    } finally {
+      await kubectl(lab, ["delete", "vrnc", "lab", "--ignore-not-found"]);
+    }
+  },
+);
+
+labTest("the chosen CNIConfig is written on every node, and a refused one on none", async () => {
+  const config = (name: string, priority: number, type: string) => ({
+    apiVersion: api,
+    kind: "CNIConfig",
+    metadata: { name },
+    spec: { fileName: `${name}.conflist`, enabled: true, priority, plugins: [{ type }] },
+  });
+  const untilFiles = (wanted: readonly string[]) =>
+    until(`the files ${JSON.stringify(wanted)} on each node`, patience, () => {
+      const same = lab.nodes.every((node) => {
+        const found = [...Deno.readDirSync(cniConfigDir(lab, node))].map(({ name }) => name);
+        return JSON.stringify(found) === JSON.stringify(wanted);
+      });
+      return Promise.resolve(same ? true : undefined);
+    });
+  try {
+    await apply(config("good", 1, "pyroute2-cni-plugin"), config("evil", 2, "../../bin/sh"));
+    await untilCondition("cnic/evil", "Accepted", "False PluginNotAllowed");
+    await untilCondition("cnic/good", "Ready", "True Applied");
+    await untilFiles(["good.conflist"]);
+    assert.match(await kubectl(lab, ["get", "cnics"]), /good/);
+  } finally {
+    await kubectl(lab, ["delete", "cnic", "good", "evil", "--ignore-not-found"]);
+  }
+  await untilFiles([]);
+});
+
+labTest(
+  "without their binding and namespace running pods keep their network, and end as ever",
+  async () => {
+    const node = nodeAt(0);
+    const last = { ...extra, name: "last" };
+    await startPod(node, dist, last);
+    try {
+      await kubectl(lab, ["delete", "vrb", "team-a"]);
+      await kubectl(lab, ["delete", "namespace", "team-a"]);
+      const fresh = { ...extra, name: "fresh" };
+      await until("pods of the namespace to go to the default domain", patience, async () => {
+        const found = addressOf(await startPod(node, dist, fresh));
+        await stopPod(node, dist, fresh);
+        return found.startsWith("10.244.") ? true : undefined;
+      });
+      await assertMatrix();
+    } finally {
+      await stopPod(node, dist, last);
+      await applyTenants(lab, signal);
+    }
+    await assertMatrix();
+  },
+);
 
 labTest(
   "a domain with pods stays until they are gone, then leaves nothing behind on any node",

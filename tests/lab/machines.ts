@@ -128,6 +128,14 @@ async function frrDaemons(backend: "device" | "netns"): Promise<string> {
     : text;
 }
 
+/** The folder in which a node's runtime would look for CNI configurations: never this machine's own. */
+export function cniConfigDir(
+  lab: { readonly directory: string },
+  node: { readonly name: string },
+): string {
+  return `${lab.directory}/${node.name}-net.d`;
+}
+
 function serverIni(lab: Lab, node: RunningNode): string {
   return `[node]
 name = ${node.name}
@@ -140,6 +148,7 @@ kubeconfig = ${kubeconfig(lab)}
 [default]
 fw_interval_seconds = ${lab.emulated ? 30 : 5}
 gc_interval_seconds = ${lab.emulated ? 30 : 5}
+cni_config_dir = ${cniConfigDir(lab, node)}
 
 [logging]
 level = info
