@@ -161,3 +161,41 @@ Deno.test("a node is registered once, and its address follows", async () => {
     { type: "InternalIP", address: "192.0.2.2" },
   ]);
 });
+
+Deno.test("what is said beside the runs is kept apart from them, over a restart too", async () => {
+  const condition = (status: "True" | "False") => ({
+    type: "CNIConfigured",
+    status,
+    reason: "Test",
+    message: "",
+  });
+  const cniConfig = { name: "a", uid: "uid-a", generation: 1 };
+  await using bench = await Bench.start();
+  const found = async () => (await bench.client.get("n1"))?.status;
+  await bench.client.create({ metadata: { name: "n1" } });
+  const lastTransitionTime = "2026-11-24T00:00:00Z";
+  await bench.client.patchStatus("n1", {
+    status: { ...status(), cniConfig, conditions: [{ ...condition("True"), lastTransitionTime }] },
+  });
+  bench.writer.publish(status(share("a", "Ready")));
+  await bench.writer.flush();
+  assert.equal(await bench.listed(), "a Ready");
+  assert.deepEqual((await found())?.cniConfig, cniConfig, "an earlier daemon's word stays");
+  bench.writer.amend({
+    cniConfig: { ...cniConfig, generation: 2 },
+    conditions: [condition("True")],
+  });
+  await bench.writer.flush();
+  assert.equal((await found())?.cniConfig?.generation, 2);
+  assert.equal((await found())?.conditions[0]?.lastTransitionTime, lastTransitionTime);
+  bench.writer.publish(status());
+  await bench.writer.flush();
+  assert.equal((await found())?.cniConfig?.generation, 2, "another run does not take it away");
+  bench.writer.amend({ conditions: [condition("False")] });
+  await bench.writer.flush();
+  assert.equal((await found())?.cniConfig, undefined);
+  assert.notEqual((await found())?.conditions[0]?.lastTransitionTime, lastTransitionTime);
+  bench.writer.amend({ conditions: [] });
+  await bench.writer.flush();
+  assert.deepEqual((await found())?.conditions, []);
+});
