@@ -9,7 +9,7 @@ import type { Difference } from "./difference.ts";
 import type { DomainIdentity } from "./domain_report.ts";
 import type { FrrFollower } from "./frr_follower.ts";
 import type { Firewall } from "./nft.ts";
-import { domainCidr, type NodePlan, type PlanDomain } from "./plan.ts";
+import { insidePrefixes, type NodePlan, type PlanDomain } from "./plan.ts";
 
 /** The state of one run: which VRFs failed and why. */
 export interface Run {
@@ -160,13 +160,10 @@ export function syncRules(kernel: Kernel, run: Run, log: Logger): void {
 
 /** The nftables table. */
 export async function syncFirewall(kernel: Kernel, firewall: Firewall, run: Run): Promise<void> {
-  const prefixes = new Map(
-    run.domains.map((domain: PlanDomain) => [domain.vrf, domainCidr(domain)]),
-  );
   const vrfs = run.plan.vrfs.filter(({ vrf }) => !run.failures.has(vrf)).map((spec) => ({
     vrf: spec.vrf,
     ingress: kernel.ingressInterfaces(spec),
-    prefixes: [prefixes.get(spec.vrf) ?? ""].filter((prefix) => prefix !== ""),
+    prefixes: insidePrefixes(spec),
   }));
   try {
     await firewall.sync({ defaultLink: run.underlay.ifname, vrfs }, run.signal);

@@ -4,7 +4,7 @@
  * Pure: no I/O and no clock, so that a restart, a missed event and a hand-made change all end in the same place.
  */
 import type { FrrModel, FrrVrf } from "../../frr/model.ts";
-import { parsePrefix } from "../../lib/net/prefix.ts";
+import { contains, parsePrefix } from "../../lib/net/prefix.ts";
 import type { PoolBlock } from "../ipam/port.ts";
 import type { OverlaySpec, RuleSpec, Underlay, VrfSpec } from "../kernel/port.ts";
 import { bridgeMac, bridgeName, vrfName, vxlanName } from "../kernel/names.ts";
@@ -110,6 +110,12 @@ export function domainCidr(
   domain: { readonly prefix: string; readonly prefixlen: number },
 ): string {
   return `${domain.prefix}/${domain.prefixlen}`;
+}
+
+/** What is inside a VRF: its prefix, and blocks of an earlier prefix that pods of this node still use. */
+export function insidePrefixes(spec: Pick<VrfSpec, "prefix" | "blocks">): readonly string[] {
+  const prefix = parsePrefix(spec.prefix);
+  return [spec.prefix, ...spec.blocks.filter((block) => !contains(prefix, parsePrefix(block)))];
 }
 
 /** The attachment by which pods attach: the l2vni where there is one, else the l3vni. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type PlanDomain, type PlanInput, planNode } from "./plan.ts";
+import { insidePrefixes, type PlanDomain, type PlanInput, planNode } from "./plan.ts";
 
 const underlay = { ifname: "eth0", ifindex: 2, address: "192.168.124.11", mtu: 1500 };
 
@@ -130,4 +130,11 @@ Deno.test("blocks of a domain that is not carried are left out", () => {
   assert.deepEqual(plan.vrfs, []);
   assert.deepEqual(plan.rules, []);
   assert.deepEqual(plan.frr.vrfs, []);
+});
+
+Deno.test("blocks of an earlier prefix stay inside, those of the prefix are no elements of their own", () => {
+  assert.deepEqual(
+    insidePrefixes({ prefix: "10.151.0.0/16", blocks: ["10.150.0.0/26", "10.151.3.0/26"] }),
+    ["10.151.0.0/16", "10.150.0.0/26"],
+  );
 });
