@@ -127,7 +127,6 @@ export function createNodeReconciler(options: NodeReconcilerOptions): NodeReconc
     const steps = difference(plan.vrfs, observed, underlay);
     return {
       signal,
-      domains: gathered.input.domains,
       carried: gathered.carried,
       keep: gathered.keepAll ? new Set(observed.vrfs.keys()) : gathered.held,
       underlay,

@@ -9,14 +9,12 @@ import type { Difference } from "./difference.ts";
 import type { DomainIdentity } from "./domain_report.ts";
 import type { FrrFollower } from "./frr_follower.ts";
 import type { Firewall } from "./nft.ts";
-import { insidePrefixes, type NodePlan, type PlanDomain } from "./plan.ts";
+import { insidePrefixes, type NodePlan } from "./plan.ts";
 
 /** The state of one run: which VRFs failed and why. */
 export interface Run {
   /** Ends it. */
   readonly signal: AbortSignal;
-  /** The domains that the plan was made for. */
-  readonly domains: readonly PlanDomain[];
   /** The domains to carry, as objects. */
   readonly carried: readonly DomainIdentity[];
   /** The node's underlay. */
