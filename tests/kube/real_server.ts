@@ -169,8 +169,23 @@ async function compact(host: string): Promise<void> {
 /** On this machine: processes that the kernel kills when this one dies. */
 const hereMachine: Machine = {
   run: (command, options = {}) => execute(command, options),
-  start: (command, options) => spawnLogged(["setpriv", "--pdeathsig", "KILL", ...command], options),
+  start: (command, { log }) => {
+    const child = new Deno.Command("sh", {
+      args: ["-c", 'exec setpriv --pdeathsig KILL "$@" >>"$0" 2>&1', log, ...command],
+      stdin: "null",
+    }).spawn();
+    return { pid: child.pid, status: child.status, kill: (signal) => kill(child, signal) };
+  },
 };
+
+function kill(child: Deno.ChildProcess, signal: Deno.Signal): void {
+  try {
+    child.kill(signal);
+  } catch (error) {
+    // It has ended already.
+    if (!(error instanceof TypeError || error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
 
 /** All of 127.0.0.0/8 is loopback's: a random address of it has all ports free. */
 function randomLoopback(): string {
