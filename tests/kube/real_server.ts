@@ -2,7 +2,7 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { dirname, join } from "node:path";
 import { loadCredentials, writeKubeconfig } from "../../daemon/apiserver/data_dir.ts";
-import { execute, type SpawnedProcess, spawnLogged, until } from "../lab/process.ts";
+import { execute, type SpawnedProcess, until } from "../lab/process.ts";
 import type { Holder } from "../lab/holder.ts";
 import type { KubeBinaries } from "./apiserver_binary.ts";
 import { customResourceDefinitions } from "./custom_resource_definitions.ts";

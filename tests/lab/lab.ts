@@ -56,6 +56,11 @@ export interface LabOptions {
   readonly signal: AbortSignal;
   /** Called with a line for each step. */
   readonly progress: (line: string) => void;
+  /**
+   * Starts the API server on the lab's `api` machine and writes the lab's kubeconfig; the embedded one when absent. What it
+   * starts must end with the machine.
+   */
+  readonly startApi?: (lab: Lab, signal: AbortSignal) => Promise<void>;
 }
 
 /** Builds a lab and starts everything in it but pods. Nothing is left when it fails. */
@@ -79,7 +84,9 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     const atOutside = [{ path: "-", name: outsideName }];
     await Promise.all([
       startResponder(lab, lab.outside, atOutside, options.signal),
-      startApi(lab, options.dist, options.signal),
+      options.startApi === undefined
+        ? startApi(lab, options.dist, options.signal)
+        : options.startApi(lab, options.signal),
     ]);
     options.progress("FRR and daemon on each node");
     await Promise.all(lab.nodes.map((node) => startNode(lab, node, options.dist, options.signal)));
