@@ -9,23 +9,34 @@ import {
   staleVersion,
 } from "./api_error.ts";
 import type { ApiObject } from "./api_object.ts";
-import { type JsonObject, own } from "./json.ts";
+import { isJsonObject, type JsonObject, own } from "./json.ts";
 import type { SentMeta } from "./object_meta.ts";
 import type { ServedKind } from "./served_kinds.ts";
 import type { DeleteOptions, Target, WriteOptions } from "./verbs.ts";
 
-/** Refuses a body of another kind or version. @throws {ApiError} 400 */
+/** Refuses a body of another kind or version. @throws {ApiError} 400; 422 for another kind where a definition serves it */
 export function checkTypeMeta({ kind, custom }: ServedKind, sent: JsonObject): void {
   const expected = { apiVersion: apiVersionOf(kind), kind: kind.kind };
   for (const [field, value] of Object.entries(expected)) {
     const found = own(sent, field);
     if (found === value || (found === undefined && !custom)) continue;
+    // A definition's schema judges the kind like any other field.
+    if (field === "kind" && custom && typeof found === "string" && found !== "") {
+      const message = `Invalid value: ${JSON.stringify(found)}: must be ${value}`;
+      throw invalid(kind, sentName(sent), [{ reason: "FieldValueInvalid", message, field }]);
+    }
     throw badRequest(
       `the ${field} in the data (${
         JSON.stringify(found ?? "")
       }) does not match the expected ${field} ("${value}")`,
     );
   }
+}
+
+function sentName(sent: JsonObject): string {
+  const metadata = own(sent, "metadata");
+  const name = isJsonObject(metadata) ? own(metadata, "name") : undefined;
+  return typeof name === "string" ? name : "";
 }
 
 /** Refuses a body of another namespace. @throws {ApiError} 400 */

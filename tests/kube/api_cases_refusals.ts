@@ -32,11 +32,12 @@ export const refusalCases: readonly ApiCase[] = [
     },
   },
   {
-    name: "A body of another kind or group is refused with 400",
+    name: "A body of another group is refused with 400, one of another kind with 422",
     run: async (world) => {
       const kind = domain(world, "a", { kind: "IPBlock" });
       const group = domain(world, "a", { apiVersion: "ipam.pyroute2.org/v1alpha1" });
-      await refuse(world, [400, "BadRequest"], "POST", domainsPath, { body: kind });
+      const other = await refuse(world, [422, "Invalid"], "POST", domainsPath, { body: kind });
+      assert.equal(textAt(other.body, "details.causes.0.field"), "kind");
       await refuse(world, [400, "BadRequest"], "POST", domainsPath, { body: group });
     },
   },

@@ -146,6 +146,7 @@ export const watchCases: readonly ApiCase[] = [
   },
   {
     name: "A watch that asks for initial events gets a bookmark behind them",
+    needsWatchProgress: true,
     run: async (world) => {
       for (const name of ["a", "b"]) await createDomain(world, name);
       await using watch = await world.api.watch(watchPath(

@@ -16,6 +16,8 @@ export interface CaseWorld {
 export interface ApiCase {
   /** The sentence. */
   readonly name: string;
+  /** Whether kube-apiserver can do it only on an etcd that tells the progress of watches (3.4.25, 3.5.8 and later). */
+  readonly needsWatchProgress?: boolean;
   /** Throws when it does not hold. */
   readonly run: (world: CaseWorld) => Promise<void>;
 }
