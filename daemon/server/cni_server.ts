@@ -1,3 +1,4 @@
+import { messageOf } from "../../lib/errors.ts";
 import { commandTimeoutMs } from "../../lib/ipc/messages.ts";
 import type { OwnedFd } from "../../lib/sys/fd.ts";
 import { FdReceiver } from "../../lib/sys/fd_receiver.ts";
@@ -7,7 +8,12 @@ import { receiveDescriptors } from "./fd_receiver.ts";
 import type { Metrics } from "./metrics.ts";
 import { processIdentity } from "./process_identity.ts";
 import { type RegistryOptions, RequestRegistry } from "./request_registry.ts";
-import { ownSocketDirectory, removeStaleSocket } from "./socket_path.ts";
+import {
+  fileIdentity,
+  ownSocketDirectory,
+  removeStaleSocket,
+  requireSockets,
+} from "./socket_path.ts";
 
 /** What the server is made of. */
 export interface CniServerOptions {
@@ -31,7 +37,7 @@ export interface CniServerOptions {
 
 /** A running server. Disposing of it lets the running commands finish. */
 export interface CniServer extends AsyncDisposable {
-  /** Rejects when the descriptor socket fails; resolves after the end. */
+  /** Rejects when the descriptor socket fails or a socket's file is gone; resolves after the end. */
   readonly finished: Promise<void>;
 }
 
@@ -79,15 +85,25 @@ async function serve(options: CniServerOptions, receiver: FdReceiver): Promise<C
     (request) => answer(request),
   );
   await Deno.chmod(options.apiPath, 0o600);
-  const sweeper = setInterval(() => registry.sweep(), sweepEveryMs);
+  const sockets = [options.apiPath, options.fdPath].map((path) =>
+    [path, fileIdentity(path)] as const
+  );
+  const lost = Promise.withResolvers<never>();
+  const sweeper = setInterval(() => {
+    registry.sweep();
+    try {
+      requireSockets(sockets);
+    } catch (thrown) {
+      lost.reject(thrown);
+    }
+  }, sweepEveryMs);
   const refused = (reason: string) => metrics.descriptorRefused(reason);
-  const finished = receiveDescriptors(
+  const receiving = receiveDescriptors(
     { source: receiver, registry, log, refused },
     stopReceiving.signal,
   );
-  finished.catch((thrown: unknown) =>
-    log.error("Descriptor socket failed", { error: String(thrown) })
-  );
+  const finished = Promise.race([receiving, lost.promise]);
+  finished.catch((thrown: unknown) => log.error("Sockets failed", { error: messageOf(thrown) }));
   return {
     finished,
     async [Symbol.asyncDispose]() {
@@ -96,10 +112,13 @@ async function serve(options: CniServerOptions, receiver: FdReceiver): Promise<C
       clearTimeout(grace);
       clearInterval(sweeper);
       stopReceiving.abort();
-      await finished.catch(() => {});
+      await receiving.catch(() => {});
       await receiver[Symbol.asyncDispose]();
       registry[Symbol.dispose]();
-      await Deno.remove(options.apiPath).catch(ignoreMissing);
+      // Another daemon's socket may stand there by now.
+      if (fileIdentity(options.apiPath) === sockets[0]?.[1]) {
+        await Deno.remove(options.apiPath).catch(ignoreMissing);
+      }
     },
   };
 }

@@ -1,7 +1,10 @@
 import { dirname } from "node:path";
 import { CodedError } from "../../lib/errors.ts";
 
-/** A UNIX socket cannot be put where it was asked for. Codes: `UnsafeDirectory`, `SocketInUse`, `NotASocket`. */
+/**
+ * A UNIX socket cannot be put where it was asked for, or is there no more. Codes: `UnsafeDirectory`, `SocketInUse`,
+ * `NotASocket`, `SocketLost`.
+ */
 export class SocketPathError extends CodedError {}
 
 /** Directories of the system: closing one to other users would break the host. */
@@ -52,6 +55,36 @@ export async function removeStaleSocket(path: string): Promise<void> {
     );
   }
   await Deno.remove(path);
+}
+
+/** Tells a file from every other one that stands at its path at another time; undefined where there is none. */
+export function fileIdentity(path: string): string | undefined {
+  try {
+    const { dev, ino } = Deno.lstatSync(path);
+    return `${dev}:${ino}`;
+  } catch (thrown) {
+    if (thrown instanceof Deno.errors.NotFound) return undefined;
+    throw thrown;
+  }
+}
+
+/**
+ * Whether the sockets are still those that were put there: a listener does not notice that nobody finds it any more.
+ *
+ * @param sockets Path and {@linkcode fileIdentity} of each
+ * @throws {SocketPathError} `SocketLost`
+ */
+export function requireSockets(sockets: readonly (readonly [string, string | undefined])[]): void {
+  for (const [path, identity] of sockets) {
+    const found = fileIdentity(path);
+    if (found === identity) continue;
+    throw new SocketPathError(
+      "SocketLost",
+      `Expected the daemon's own socket at "${path}", found ${
+        found === undefined ? "none" : "another file"
+      }; the daemon must be started anew`,
+    );
+  }
 }
 
 async function isListening(path: string): Promise<boolean> {

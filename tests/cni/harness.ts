@@ -11,7 +11,11 @@ import { createStatusHandler } from "../../daemon/handlers/status.ts";
 import { domain } from "../../daemon/handlers/testing/fakes.ts";
 import { createLogger } from "../../daemon/log.ts";
 import { podNetwork } from "../../daemon/pod/network.ts";
-import { type CniServerOptions, startCniServer } from "../../daemon/server/cni_server.ts";
+import {
+  type CniServer,
+  type CniServerOptions,
+  startCniServer,
+} from "../../daemon/server/cni_server.ts";
 import { createMetrics, type Metrics } from "../../daemon/server/metrics.ts";
 import { NetlinkConnection } from "../../lib/netlink/connection.ts";
 import { addAddress } from "../../lib/netlink/rtnl/address.ts";
@@ -85,7 +89,7 @@ export class Node implements AsyncDisposable {
   /** What the server was made of. */
   readonly options: CniServerOptions;
   readonly #host: OwnedFd;
-  #server: AsyncDisposable | undefined;
+  #server: CniServer | undefined;
 
   private constructor(changes: NodeChanges) {
     this.dir = Deno.makeTempDirSync({ prefix: "pr2t-cni-" });
@@ -114,6 +118,11 @@ export class Node implements AsyncDisposable {
   /** Path of the descriptor socket. */
   get fdpass(): string {
     return join(this.dir, "fdpass");
+  }
+
+  /** As the server's; rejects when its sockets fail. */
+  get finished(): Promise<void> {
+    return this.#server?.finished ?? Promise.resolve();
   }
 
   /** A network configuration that leads to this node. */

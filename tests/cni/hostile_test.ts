@@ -7,6 +7,7 @@ import { libc } from "../../lib/sys/libc.ts";
 import { openNetns, openOwnNetns } from "../../lib/sys/netns.ts";
 import { openUnixDatagram, unixAddress } from "../../lib/sys/unix_datagram.ts";
 import { startCniServer } from "../../daemon/server/cni_server.ts";
+import { SocketPathError } from "../../daemon/server/socket_path.ts";
 import { cniEnv, eventually, execPlugin, Node, Pod, sourcePlugin } from "./harness.ts";
 import { sendFds } from "./send_fd.ts";
 
@@ -343,6 +344,17 @@ Deno.test("A second daemon is refused, and sockets of a dead one are replaced", 
   using client = await JsonConnection.open(node.api);
   const { status } = await client.post("/v1/requests", JSON.stringify({ pid: Deno.pid }), signal);
   assert.equal(status, 201);
+});
+
+Deno.test("A daemon whose socket was deleted says so instead of waiting for nobody", async () => {
+  for (const socket of ["api", "fdpass"] as const) {
+    await using node = await Node.start();
+    await Deno.remove(node[socket]);
+    await assert.rejects(
+      node.finished,
+      (thrown: unknown) => thrown instanceof SocketPathError && thrown.code === "SocketLost",
+    );
+  }
 });
 
 Deno.test("A socket is not put where others have files, nor over one", async () => {
