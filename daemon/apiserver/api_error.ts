@@ -155,6 +155,21 @@ export function invalid(
   });
 }
 
+/** 422: a query parameter of a list, or how several of them go together, is wrong. */
+export function invalidListOptions(field: string, why: string): ApiError {
+  const message = `Forbidden: ${why}`;
+  return new ApiError(
+    422,
+    "Invalid",
+    `ListOptions.meta.k8s.io "" is invalid: ${field}: ${message}`,
+    {
+      group: "meta.k8s.io",
+      kind: "ListOptions",
+      causes: [{ reason: "FieldValueForbidden", message, field }],
+    },
+  );
+}
+
 /** 410: the asked-for version is no longer, or not yet, known. */
 export function expired(message: string): ApiError {
   return new ApiError(410, "Expired", message);

@@ -54,7 +54,7 @@ export function checkIdentity(
   meta: SentMeta,
   options: WriteOptions,
 ): void {
-  const { kind, custom } = target.served;
+  const { kind, versionedUpdates } = target.served;
   checkNamespace(meta, target.namespace);
   if (meta.name !== undefined && meta.name !== target.name) {
     throw badRequest(
@@ -65,7 +65,7 @@ export function checkIdentity(
     throw conflict(kind, target.name, uidMismatch(meta.uid, current.metadata.uid));
   }
   if (meta.resourceVersion === undefined || meta.resourceVersion === "") {
-    if (!custom || options.unconditional === true) return;
+    if (!versionedUpdates || options.unconditional === true) return;
     throw invalid(kind, target.name, [{
       reason: "FieldValueInvalid",
       message: "Invalid value: 0x0: must be specified for an update",

@@ -1,6 +1,6 @@
 /** Reading a collection: selectors, consistent pages, earlier revisions. */
 import { apiVersionOf } from "../resources/kind.ts";
-import { ApiError, badRequest, expired } from "./api_error.ts";
+import { ApiError, badRequest, expired, invalidListOptions } from "./api_error.ts";
 import type { ApiObject } from "./api_object.ts";
 import { isJsonObject, type JsonObject, type JsonValue, own } from "./json.ts";
 import { parseFieldSelector, parseLabelSelector, type Predicate } from "./selectors.ts";
@@ -37,15 +37,13 @@ export type QueryReader = (name: string) => string | undefined;
 /**
  * Parses the query of a collection.
  *
- * @throws {ApiError} 400 for a selector, number or token that cannot be understood
+ * @throws {ApiError} 400 for a selector, number or token that cannot be understood, 422 for a match that cannot be made
  */
 export function parseCollectionQuery(served: ServedKind, query: QueryReader): CollectionQuery {
   const byLabel = parseLabelSelector(query("labelSelector") ?? "");
   const byField = parseFieldSelector(query("fieldSelector") ?? "", served.fields);
-  const match = query("resourceVersionMatch") ?? "";
-  if (!["", "Exact", "NotOlderThan"].includes(match)) {
-    throw badRequest(`Expected resourceVersionMatch to be Exact or NotOlderThan, found "${match}"`);
-  }
+  const resourceVersion = parseCount("resourceVersion", query("resourceVersion"));
+  const match = parseMatch(query, resourceVersion);
   const limit = parseCount("limit", query("limit"));
   const token = query("continue");
   return {
@@ -53,9 +51,33 @@ export function parseCollectionQuery(served: ServedKind, query: QueryReader): Co
     selective: byLabel !== undefined || byField !== undefined,
     limit: limit === 0 ? undefined : limit,
     continue: token === "" ? undefined : token,
-    resourceVersion: parseCount("resourceVersion", query("resourceVersion")),
+    resourceVersion,
     exact: match === "Exact",
   };
+}
+
+/** How close a list must come to a version (meta/v1, ListOptions); a watch with initial events names a match alone. */
+function parseMatch(query: QueryReader, resourceVersion: number | undefined): string {
+  const field = "resourceVersionMatch";
+  const match = query(field) ?? "";
+  const initial = query("sendInitialEvents") !== undefined;
+  if (initial && match !== "NotOlderThan") {
+    throw invalidListOptions(
+      field,
+      "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+    );
+  }
+  if (match === "" || initial) return match;
+  if (resourceVersion === undefined) {
+    throw invalidListOptions(field, `${field} is forbidden unless resourceVersion is provided`);
+  }
+  if (match !== "Exact" && match !== "NotOlderThan") {
+    throw invalidListOptions(field, `expected Exact or NotOlderThan, found "${match}"`);
+  }
+  if (match === "Exact" && resourceVersion === 0) {
+    throw invalidListOptions(field, `${field} "exact" is forbidden for resourceVersion "0"`);
+  }
+  return match;
 }
 
 /** Parses a number of a query. @throws {ApiError} 400 */
@@ -101,20 +123,7 @@ function readSnapshot(
   const token = query.continue === undefined ? undefined : decodeToken(query.continue);
   const exact = query.exact ? query.resourceVersion : undefined;
   const revision = token?.revision ?? exact;
-  if (query.resourceVersion !== undefined && query.resourceVersion > store.revision) {
-    throw new ApiError(
-      504,
-      "Timeout",
-      `Too large resource version: ${query.resourceVersion}, current: ${store.revision}`,
-      {
-        causes: [{
-          reason: "ResourceVersionTooLarge",
-          message: "Too large resource version",
-          field: "",
-        }],
-      },
-    );
-  }
+  checkVersionKnown(store, query.resourceVersion);
   if (revision === undefined) {
     return { after: undefined, snapshot: store.list(served.resource, namespace) };
   }
@@ -127,6 +136,24 @@ function readSnapshot(
     );
   }
   return { after: token?.after, snapshot };
+}
+
+/** Refuses to read at a version that is yet to come. @throws {ApiError} 504 */
+export function checkVersionKnown(store: Store, resourceVersion: number | undefined): void {
+  if (resourceVersion === undefined || resourceVersion <= store.revision) return;
+  throw new ApiError(
+    504,
+    "Timeout",
+    `Timeout: Too large resource version: ${resourceVersion}, current: ${store.revision}`,
+    {
+      causes: [{
+        reason: "ResourceVersionTooLarge",
+        message: "Too large resource version",
+        field: "",
+      }],
+      retryAfterSeconds: 1,
+    },
+  );
 }
 
 /** A list object of a kind. */

@@ -1,7 +1,13 @@
 /** Requests on resources: from a path and a method to a verb and its answer. */
 import { badRequest, methodNotAllowed, noSuchResource } from "./api_error.ts";
 import type { ApiObject } from "./api_object.ts";
-import { parseCollectionQuery, parseCount, type QueryReader, readPage } from "./collection.ts";
+import {
+  checkVersionKnown,
+  parseCollectionQuery,
+  parseCount,
+  type QueryReader,
+  readPage,
+} from "./collection.ts";
 import { parseFieldValidation } from "./content.ts";
 import { isAccessReviewPath, reviewAccess } from "./discovery.ts";
 import type { JsonObject } from "./json.ts";
@@ -112,6 +118,7 @@ async function onObject(parts: HandlerParts, call: Call): Promise<Response> {
   switch (request.method) {
     case "GET":
       if (isTrue(query("watch"))) throw methodNotAllowed();
+      checkVersionKnown(parts.store, parseCount("resourceVersion", query("resourceVersion")));
       return answer(presenter.object(parts.service.get(target)));
     case "PUT": {
       const object = parts.service.update(target, await readObject(request), write.options);

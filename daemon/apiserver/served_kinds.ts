@@ -1,9 +1,17 @@
 /** The kinds that the embedded API serves, and in what they differ. */
-import { coreKinds, eventKind, namespaceKind, nodeKind, podKind } from "../resources/core.ts";
+import {
+  coreKinds,
+  eventKind,
+  leaseKind,
+  namespaceKind,
+  nodeKind,
+  podKind,
+} from "../resources/core.ts";
 import type { ResourceKind } from "../resources/kind.ts";
 import { ownKinds } from "../resources/registry.ts";
+import type { ErrorCause } from "./api_error.ts";
 import { type ApiObject, resourceKey, withMeta } from "./api_object.ts";
-import { isJsonObject, own } from "./json.ts";
+import { isJsonObject, type JsonObject, own } from "./json.ts";
 
 /** A kind and how it is served. */
 export interface ServedKind {
@@ -12,14 +20,18 @@ export interface ServedKind {
   /** The store's name of it. */
   readonly resource: string;
   /**
-   * Whether it behaves as a custom resource: it has a generation, an update must name the version it is based on, unknown
-   * fields are pruned, and there is no strategic merge.
+   * Whether it behaves as a custom resource: it has a generation, unknown fields are pruned, and there is no strategic
+   * merge.
    */
   readonly custom: boolean;
+  /** Whether an update must name the version it is based on. */
+  readonly versionedUpdates: boolean;
   /** Fields beside name and namespace that it can be selected by. */
   readonly fields: readonly string[];
   /** What the server adds to a new object. */
   readonly admit: (object: ApiObject) => ApiObject;
+  /** What is wrong with an object in a namespace, beyond its schema. */
+  readonly objections: (sent: JsonObject, namespace: string) => readonly ErrorCause[];
 }
 
 const selectableFields = new Map<ResourceKind, readonly string[]>([
@@ -71,9 +83,29 @@ function served(kind: ResourceKind, custom: boolean): ServedKind {
     kind,
     resource: resourceKey(kind),
     custom,
+    // Of leases that is what an election stands on.
+    versionedUpdates: custom || kind === leaseKind,
     fields: selectableFields.get(kind) ?? [],
     admit: admissions.get(kind) ?? ((object) => object),
+    objections: kind === eventKind ? eventObjections : () => [],
   };
+}
+
+/** An event lives beside what it is about; one about an object of the cluster, in `default` or `kube-system`. */
+function eventObjections(sent: JsonObject, namespace: string): readonly ErrorCause[] {
+  const about = own(sent, "involvedObject");
+  const found = (isJsonObject(about) ? own(about, "namespace") : undefined) ?? "";
+  const fits = found === "" ? ["default", "kube-system"].includes(namespace) : found === namespace;
+  return fits ? [] : [{
+    reason: "FieldValueInvalid",
+    message: `Invalid value: ${JSON.stringify(found)}: does not match event.namespace`,
+    field: "involvedObject.namespace",
+  }];
+}
+
+/** Whether a namespace stays, whoever wants to delete it. */
+export function isImmortalNamespace(name: string): boolean {
+  return ["default", "kube-system", "kube-public"].includes(name);
 }
 
 /** Whether the status in a request that creates an object is dropped; nodes register with theirs. */

@@ -17,6 +17,7 @@ import { decodeMeta, metaCauses, type SentMeta } from "./object_meta.ts";
 import {
   asTerminating,
   dropsStatusOnCreate,
+  isImmortalNamespace,
   isTerminating,
   type ServedKind,
   servedKinds,
@@ -85,7 +86,11 @@ export function createResourceService(parts: ServiceParts): ResourceService {
     }
     const dropStatus = dropsStatusOnCreate(kind);
     const content = validateContent(kind, sent, (part) => !(dropStatus && part === "status"));
-    const causes = [...metaCauses(kind, { ...meta, name }), ...content.causes];
+    const causes = [
+      ...metaCauses(kind, { ...meta, name }),
+      ...content.causes,
+      ...served.objections(sent, namespace),
+    ];
     if (causes.length > 0) throw invalid(kind, name, causes);
     for (
       const warning of judgeUnknownFields([...unknown, ...content.unknown], options.fieldValidation)
@@ -179,6 +184,9 @@ export function createResourceService(parts: ServiceParts): ResourceService {
     const { served } = target;
     const current = get(target);
     checkPreconditions(target, current, options);
+    if (served.kind === namespaceKind && isImmortalNamespace(target.name)) {
+      throw forbidden(served.kind, target.name, "this namespace may not be deleted");
+    }
     if (served.kind === namespaceKind && !options.dryRun) emptyNamespace(target.name);
     const held = (current.metadata.finalizers ?? []).length > 0 ||
       (served.kind === namespaceKind && !options.dryRun && holdsContent(target.name));

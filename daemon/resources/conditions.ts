@@ -35,7 +35,16 @@ export const condition: Schema<Condition> = z.object({
 /** Validates a list of conditions. */
 export const conditions: Schema<readonly Condition[]> = z.array(
   condition as z.ZodType<Condition>,
-).describe("Aspects of the state, by type");
+).superRefine((list, context) => {
+  for (const [index, { type }] of list.entries()) {
+    if (list.findIndex((entry) => entry.type === type) === index) continue;
+    context.addIssue({
+      code: "custom",
+      path: [index],
+      message: `Expected one condition of each type, found "${type}" again`,
+    });
+  }
+}).describe("Aspects of the state, by type");
 
 /**
  * Sets one condition among others, by type.

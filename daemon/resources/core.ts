@@ -93,7 +93,11 @@ export interface Lease extends ResourceObject {
 
 const text = z.string().optional();
 const nullableText = z.string().nullish();
-const nullableCount = z.int().nullish();
+/** RFC 3339 with exactly six digits of a second (meta/v1, MicroTime): a kube-apiserver takes no other. */
+const microTime = z.string().regex(
+  /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)$/,
+  "Expected an RFC 3339 time with microseconds",
+).nullish();
 
 function coreSchema<T extends ResourceObject>(shape: z.core.$ZodLooseShape): Schema<T> {
   return z.looseObject({
@@ -218,10 +222,10 @@ export const leaseKind: ResourceKind<Lease> = {
   schema: coreSchema<Lease>({
     spec: z.looseObject({
       holderIdentity: nullableText,
-      leaseDurationSeconds: nullableCount,
-      acquireTime: nullableText,
-      renewTime: nullableText,
-      leaseTransitions: nullableCount,
+      leaseDurationSeconds: z.int().min(1).nullish(),
+      acquireTime: microTime,
+      renewTime: microTime,
+      leaseTransitions: z.int().min(0).nullish(),
     }).optional(),
   }),
 };

@@ -2,6 +2,7 @@
  * What any Kubernetes API must do for this project. The embedded API and a kube-apiserver with the project's CRDs run the same
  * cases, so that the small one cannot drift from the real one.
  */
+import { builtInCases } from "./api_cases_built_in.ts";
 import { objectCases } from "./api_cases_objects.ts";
 import { patchCases } from "./api_cases_patch.ts";
 import { readCases } from "./api_cases_read.ts";
@@ -16,6 +17,7 @@ export const apiCases: readonly ApiCase[] = [
   ...objectCases,
   ...patchCases,
   ...readCases,
+  ...builtInCases,
   ...watchCases,
   ...ruleCases,
 ];

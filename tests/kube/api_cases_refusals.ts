@@ -102,7 +102,8 @@ export const refusalCases: readonly ApiCase[] = [
     },
   },
   {
-    name: "An unknown selector, limit or continue token is refused with 400",
+    name:
+      "An unknown selector, limit or continue token is refused with 400, an unknown match with 422",
     run: async (world) => {
       for (
         const query of [
@@ -110,15 +111,20 @@ export const refusalCases: readonly ApiCase[] = [
           "fieldSelector=spec.nothing%3D1",
           "limit=x",
           "continue=x",
-          "resourceVersionMatch=Often&resourceVersion=1",
         ]
       ) {
-        const { status } = await world.api.ask("GET", `${domainsPath}?${query}`);
-        // A kube-apiserver gives 422 for options that contradict each other.
-        assert.ok(
-          status === 400 || (query.startsWith("resourceVersionMatch") && status === 422),
-          query,
-        );
+        assert.equal((await world.api.ask("GET", `${domainsPath}?${query}`)).status, 400, query);
+      }
+      for (
+        const query of [
+          "resourceVersionMatch=Often&resourceVersion=1",
+          "resourceVersionMatch=Exact",
+          "resourceVersionMatch=Exact&resourceVersion=0",
+          "watch=1&sendInitialEvents=true&resourceVersion=0",
+        ]
+      ) {
+        const answer = await refuse(world, [422, "Invalid"], "GET", `${domainsPath}?${query}`);
+        assert.equal(textAt(answer.body, "details.causes.0.field"), "resourceVersionMatch", query);
       }
     },
   },
