@@ -5,6 +5,7 @@
  */
 import { type CniEnv, parseCniArgs, readCniEnv } from "./lib/cni/args.ts";
 import { asCniError, CniError } from "./lib/cni/errors.ts";
+import { readText, type TextInput } from "./lib/cni/stdin.ts";
 import {
   newestVersion,
   requireCommandVersion,
@@ -28,11 +29,12 @@ export interface PluginOutcome {
  */
 export async function runPlugin(
   env: CniEnv,
-  stdin: string,
+  read: () => string,
   options: ExchangeOptions,
 ): Promise<PluginOutcome> {
   let cniVersion: string = newestVersion;
   try {
+    const stdin = read();
     if (env["CNI_COMMAND"] === "VERSION" && stdin.trim() === "") return versions(cniVersion);
     const config = parseConfig(stdin);
     if (typeof config["cniVersion"] === "string") cniVersion = config["cniVersion"];
@@ -94,29 +96,22 @@ function printed(value: object, exitCode: 0 | 1): PluginOutcome {
   return { stdout: JSON.stringify(value, undefined, 2) + "\n", exitCode };
 }
 
-/** The whole of stdin. A configuration is a few kilobytes: what is larger than the daemon takes is cut, and so no JSON. */
-function readStdin(): string {
-  const chunks: Uint8Array[] = [];
-  const chunk = new Uint8Array(64 * 1024);
-  let total = 0;
-  for (let count = Deno.stdin.readSync(chunk); count !== null; count = Deno.stdin.readSync(chunk)) {
-    total += count;
-    if (total > maxBodyBytes) break;
-    chunks.push(chunk.slice(0, count));
-  }
-  const decoder = new TextDecoder();
-  return chunks.map((part) => decoder.decode(part, { stream: true })).join("") + decoder.decode();
-}
-
 function writeStdout(text: string): void {
   const bytes = new TextEncoder().encode(text);
   for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
 }
 
+/** Milliseconds for the runtime to write the configuration and close stdin. It does both at once. */
+const stdinTimeoutMs = 30_000;
+
+const stdin: TextInput = { fd: 0, readSync: (into) => Deno.stdin.readSync(into) };
+
 if (import.meta.main) {
   const env = readCniEnv((name) => Deno.env.get(name));
-  const stdin = Deno.stdin.isTerminal() ? "" : readStdin();
-  const outcome = await runPlugin(env, stdin, { pid: Deno.pid });
+  const read = () => readText(stdin, { maxBytes: maxBodyBytes, timeoutMs: stdinTimeoutMs });
+  const outcome = await runPlugin(env, Deno.stdin.isTerminal() ? () => "" : read, {
+    pid: Deno.pid,
+  });
   writeStdout(outcome.stdout);
   Deno.exit(outcome.exitCode);
 }
