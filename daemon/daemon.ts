@@ -184,14 +184,30 @@ async function serve(parts: Parts): Promise<CniServer> {
     log,
     metrics,
   });
+  const sweep = new AbortController();
+  const swept = sweepAttachments(deps, parts.options, sweep.signal);
   return {
-    finished: server.finished,
+    finished: Promise.race([server.finished, swept]),
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]();
       await probes[Symbol.asyncDispose]();
+      sweep.abort(new Error("The daemon ends"));
+      await swept.catch(() => {});
       deps.host[Symbol.dispose]();
     },
   };
+}
+
+/** Releases what pods left that went without DEL. */
+async function sweepAttachments(
+  deps: HandlerDeps,
+  { config, log }: DaemonOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    await wait(config.default.gc_interval_seconds * 1000, signal);
+    await recover(deps, log, signal);
+  }
 }
 
 function handlersOf(deps: HandlerDeps, { domains, loop }: Parts): CniHandlers {

@@ -2,7 +2,7 @@ import { CodedError } from "../../lib/errors.ts";
 import { CniError, type CniErrorName } from "../../lib/cni/errors.ts";
 import type { NetlinkConnection } from "../../lib/netlink/connection.ts";
 import type { AddressPool, Attachment, AttachmentKey, PoolDomain } from "../ipam/port.ts";
-import type { AttachmentPoint } from "../kernel/port.ts";
+import type { Kernel } from "../kernel/port.ts";
 import type { PodInterfaceSpec, PodNetwork } from "../pod/port.ts";
 import type { CniCall } from "../server/cni_api.ts";
 import type { KeyLocks } from "./key_locks.ts";
@@ -22,7 +22,7 @@ export interface HandlerDeps {
   /** Addresses and their journal. */
   readonly pool: AddressPool;
   /** Where pods attach: the kernel's adapter. */
-  readonly kernel: { attachmentPoint(vrf: number): AttachmentPoint };
+  readonly kernel: Pick<Kernel, "attachmentPoint" | "connection">;
   /** Pods' interfaces. */
   readonly network: PodNetwork;
   /** One attachment at a time. */
@@ -74,19 +74,6 @@ export function interfaceOf(row: Attachment): PodInterfaceSpec {
   };
 }
 
-/** The connection that sees the host ends of a VRF's pods; undefined while the VRF has no bridge. */
-export function vrfConnection(
-  kernel: HandlerDeps["kernel"],
-  vrf: number,
-): NetlinkConnection | undefined {
-  try {
-    return kernel.attachmentPoint(vrf).connection;
-  } catch (thrown) {
-    if (thrown instanceof CodedError && thrown.code === "VrfNotReady") return undefined;
-    throw thrown;
-  }
-}
-
 /**
  * Takes an attachment down: the interface first, so that no two pods ever have one address, then the address. Idempotent.
  *
@@ -94,7 +81,7 @@ export function vrfConnection(
  */
 export async function takeDown(deps: HandlerDeps, row: Attachment): Promise<void> {
   deps.pool.markReleasing(row);
-  const there = vrfConnection(deps.kernel, row.vrf);
+  const there = deps.kernel.connection(row.vrf);
   const gone = there !== undefined && await deps.network.detach(there, row.hostIfname);
   if (!gone && there !== deps.host) await deps.network.detach(deps.host, row.hostIfname);
   deps.pool.release(row);

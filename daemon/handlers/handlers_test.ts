@@ -242,9 +242,34 @@ Deno.test("A start cleans interrupted commands and pods that went, and keeps the
   assert.deepEqual(f.pool.list().map((row) => row.containerId), ["c3"]);
 });
 
-Deno.test("A start does not release an address that it cannot see unused", async () => {
+Deno.test("An address that cannot be seen unused is not released", async () => {
+  const f = fixture();
+  await add(f);
+  f.setVrfThere(false);
+  assert.deepEqual(await recover(f.deps, f.log, signal), { kept: 1, removed: 0, failed: 0 });
+});
+
+Deno.test("A pod's host end is found and deleted while its VRF has no bridge", async () => {
   const f = fixture();
   await add(f);
   f.setVrfReady(false);
-  assert.deepEqual(await recover(f.deps, f.log, signal), { kept: 1, removed: 0, failed: 0 });
+  const asked: unknown[] = [];
+  f.network.detach = (connection) => Promise.resolve(asked.push(connection) > 0);
+  await createDelHandler(f.deps)(callOf("DEL", f.log), signal);
+  assert.deepEqual(asked, [f.deps.kernel.connection(200)]);
+  assert.equal(f.pool.rows.size, 0);
+});
+
+Deno.test("A look beside running commands waits for them and leaves their attachments alone", async () => {
+  const gate = Promise.withResolvers<void>();
+  const f = fixture({ awaitReady: () => gate.promise });
+  const adding = createAddHandler(f.deps)(callOf("ADD", f.log), signal);
+  while (f.pool.rows.size === 0) await Promise.resolve();
+  const looking = recover(f.deps, f.log, signal);
+  gate.resolve();
+  await adding;
+  assert.deepEqual(await looking, { kept: 1, removed: 0, failed: 0 });
+  f.network.hostEnds.clear();
+  assert.deepEqual(await recover(f.deps, f.log, signal), { kept: 0, removed: 1, failed: 0 });
+  assertNothingLeft(f);
 });

@@ -172,6 +172,11 @@ export interface Kernel extends Disposable {
   ingressInterfaces(
     vrf: { readonly vrf: number; readonly overlays: readonly OverlaySpec[] },
   ): readonly string[];
+  /**
+   * A connection to where the host ends of the VRF's pods are, with or without a bridge; undefined while there is no such
+   * place. Not owned by the caller.
+   */
+  connection(vrf: number): NetlinkConnection | undefined;
   /** Where pods of the VRF attach. @throws {KernelError} `VrfNotReady` while the bridge is missing */
   attachmentPoint(vrf: number): AttachmentPoint;
 }

@@ -90,6 +90,7 @@ export function openDeviceKernel(options: KernelOptions): Kernel {
     },
     syncRules: (rules) => syncOwnRules(connection, rules),
     ingressInterfaces: ({ overlays }) => overlays.map((overlay) => overlay.bridge),
+    connection: () => connection,
     attachmentPoint: (vrf) => findAttachmentPoint(connection, vrf),
     [Symbol.dispose]: () => connection[Symbol.dispose](),
   };

@@ -121,6 +121,7 @@ export function openNetnsKernel(options: KernelOptions): Kernel {
     },
     syncRules: (rules) => syncOwnRules(connection, rules),
     ingressInterfaces: ({ vrf }) => [hostLegName(vrf)],
+    connection: (vrf) => spaces.open(vrfName(vrf))?.connection,
     attachmentPoint: (vrf) => findAttachmentPoint(spaceOf(vrfName(vrf)).connection, vrf),
     [Symbol.dispose]() {
       spaces[Symbol.dispose]();

@@ -170,6 +170,7 @@ export class Node implements AsyncDisposable {
       pool,
       network: podNetwork,
       kernel: {
+        connection: () => connection,
         attachmentPoint: () => ({ connection, bridgeIndex, bridge: "l3br-200", mtu: 1450 }),
       },
       host: connection,

@@ -1,6 +1,7 @@
 /** Cases: what is refused, what is made, and that nothing is done twice. */
 import assert from "node:assert/strict";
 import { KernelError } from "../../daemon/kernel/errors.ts";
+import { getLink } from "../../lib/netlink/rtnl/link.ts";
 import type { RuleSpec, VrfBackend } from "../../daemon/kernel/port.ts";
 import { KernelNode } from "./kernel_node.ts";
 import { run, Segment, succeed } from "./segment.ts";
@@ -69,6 +70,18 @@ export function registerStateCases(backend: VrfBackend): void {
     node.kernel.ensureVrf(spec, node.kernel.underlay());
     assert.throws(() => node.kernel.attachmentPoint(200), withCode("VrfNotReady"));
     assert.equal(node.isAsWished(spec), false);
+  });
+
+  test("a pod's host end is found while the VRF has no bridge", async () => {
+    await using segment = await Segment.create(1);
+    using node = new KernelNode(segment, backend);
+    const spec = node.spec({ vrf: 200, blocks: ["10.150.0.0"] });
+    node.apply(spec);
+    await node.pod(segment, "pod1", 200, "10.150.0.2");
+    await node.space(200).ip("link del l3br-200");
+    const connection = node.kernel.connection(200);
+    assert.ok(connection && getLink(connection, { name: "pod1" }));
+    if (backend === "netns") assert.equal(node.kernel.connection(300), undefined);
   });
 
   test("a foreign link with a name that is needed is refused and stays", async () => {

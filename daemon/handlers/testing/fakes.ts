@@ -156,6 +156,8 @@ export interface Fixture {
   readonly log: Logger;
   /** Makes the VRF's bridge go and come. */
   setVrfReady(ready: boolean): void;
+  /** Makes the place where the VRF's host ends are go and come. */
+  setVrfThere(there: boolean): void;
 }
 
 /** Makes a fixture. */
@@ -165,12 +167,14 @@ export function fixture(changes: Partial<AddDeps> = {}): Fixture {
   const lines: string[] = [];
   const log = createLogger("debug", (line) => lines.push(line));
   let ready = true;
+  let there = true;
   const [vrf, host] = [silentConnection(), silentConnection()];
   const deps: AddDeps = {
     pool,
     network,
     host,
     kernel: {
+      connection: () => there ? vrf : undefined,
       attachmentPoint: () => {
         if (!ready) throw new KernelError("VrfNotReady", "No bridge");
         return { connection: vrf, bridge: "l3br-200", bridgeIndex: 7, mtu: 1450 };
@@ -182,7 +186,15 @@ export function fixture(changes: Partial<AddDeps> = {}): Fixture {
     awaitReady: () => Promise.resolve(),
     ...changes,
   };
-  return { deps, pool, network, lines, log, setVrfReady: (to) => void (ready = to) };
+  return {
+    deps,
+    pool,
+    network,
+    lines,
+    log,
+    setVrfReady: (to) => void (ready = to),
+    setVrfThere: (to) => void (there = to),
+  };
 }
 
 /** A call as the server hands it over. */
