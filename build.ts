@@ -10,6 +10,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
+import { billOfMaterials, licenseList, readMaterials } from "./build/bill_of_materials.ts";
 import {
   BuildError,
   bundleProgram,
@@ -19,7 +20,8 @@ import {
   tryCompile,
 } from "./build/compile.ts";
 import { type Program, programs } from "./build/program.ts";
-import { installRuntime, runtimeName, wrapBundle } from "./build/runtime.ts";
+import { installRuntime, wrapBundle } from "./build/runtime.ts";
+import { runtimeName } from "./daemon/install/launcher.ts";
 import { CodedError } from "./lib/errors.ts";
 
 /** How an executable is made. */
@@ -80,6 +82,10 @@ export async function build(options: BuildOptions): Promise<BuildSummary> {
   const work = await Deno.makeTempDir({ dir: options.out, prefix: workPrefix });
   try {
     const made = await makeAll(selected, work, options);
+    const materials = await readMaterials();
+    const bill = billOfMaterials(materials, Deno.version.deno);
+    replaceFile(join(options.out, "sbom.cdx.json"), bill, work);
+    replaceFile(join(options.out, "licenses.txt"), licenseList(materials), work);
     const stamp: Stamp = { inputs, made };
     replaceFile(join(options.out, stampName), JSON.stringify(stamp, undefined, 2), work);
     return { out: options.out, unchanged: false, ...made, seconds: seconds() };
@@ -119,12 +125,12 @@ async function makeAll(
   let note: string | undefined;
   for (const program of selected) {
     options.progress(`building ${program.name}`);
-    const bundle = await bundleProgram(program, join(work, `${program.name}.js`));
-    const compiled = await tryCompile(program, bundle, work, options.denort);
+    const compiled = await tryCompile(program, work, options.denort);
     let made = compiled.path;
     if (made === undefined) {
       note ??= `bundles with the Deno runtime beside them, not compiled binaries: ${compiled.why}`;
       installRuntime(options.out, work);
+      const bundle = await bundleProgram(program, join(work, `${program.name}.js`), program.form);
       made = await wrapBundle(program, bundle, work, options.out);
     }
     if (!await program.verify(made)) {

@@ -14,6 +14,7 @@ import {
 } from "./lib/cni/version.ts";
 import { type DaemonSockets, exchange, type ExchangeOptions } from "./lib/ipc/exchange.ts";
 import { defaultApiSocket, defaultFdSocket, maxBodyBytes } from "./lib/ipc/messages.ts";
+import { isNestedTooDeep, mostLevels } from "./lib/nesting.ts";
 
 /** What the executable prints and how it exits. */
 export interface PluginOutcome {
@@ -62,6 +63,12 @@ function parseConfig(stdin: string): Readonly<Record<string, unknown>> {
       "DecodeFailure",
       "Expected the network configuration as JSON on stdin, found something else; a CNI plugin is executed by a container runtime",
       { cause, ...(cause instanceof Error ? { details: cause.message } : {}) },
+    );
+  }
+  if (isNestedTooDeep(config)) {
+    throw new CniError(
+      "DecodeFailure",
+      `Expected the network configuration on stdin to be nested at most ${mostLevels} levels deep, found more`,
     );
   }
   if (typeof config === "object" && config !== null && !Array.isArray(config)) {

@@ -1,7 +1,7 @@
 /** Bundling and compiling by the running Deno itself. */
 import { join } from "node:path";
 import { CodedError, messageOf } from "../lib/errors.ts";
-import type { Program } from "./program.ts";
+import type { BundleForm, Program } from "./program.ts";
 
 /** The build failed. Codes: `BundleFailed`, `CompileFailed`, `WrongArtefact`. */
 export class BuildError extends CodedError {}
@@ -33,11 +33,16 @@ export function findDenort(
   }
 }
 
-/** Bundles a program with all that it imports into one module. @throws {BuildError} `BundleFailed` */
-export async function bundleProgram(program: Program, path: string): Promise<string> {
+/** Bundles a program with all that it imports into one file. @throws {BuildError} `BundleFailed` */
+export async function bundleProgram(
+  program: Program,
+  path: string,
+  form: BundleForm,
+): Promise<string> {
   const { success, stderr } = await deno([
     ...["bundle", "--quiet", "--platform=deno", `--config=${join(root, "deno.json")}`],
-    ...[`--output=${path}`, join(root, program.entry)],
+    ...[`--format=${form === "module" ? "esm" : "cjs"}`, `--output=${path}`],
+    join(root, program.entry),
   ]);
   if (success) return path;
   throw new BuildError("BundleFailed", `Expected "${program.entry}" to bundle, found: ${stderr}`);
@@ -62,7 +67,6 @@ export async function compileBundle(
 /** The compiled program, or why there is none. Exit 0 proves nothing: only its own answer does. */
 export async function tryCompile(
   program: Program,
-  bundle: string,
   work: string,
   denort: Denort | undefined,
 ): Promise<{ readonly path?: string; readonly why: string }> {
@@ -70,6 +74,7 @@ export async function tryCompile(
     return { why: "no denort; set DENORT_BIN to one of this Deno release" };
   }
   try {
+    const bundle = await bundleProgram(program, join(work, `${program.name}.mjs`), "module");
     const path = await compileBundle(program, bundle, join(work, program.name), denort);
     if (await program.verify(path)) return { path, why: "" };
     return { why: `"${denort.path}" is no denort; what it compiles does not answer` };

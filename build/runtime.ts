@@ -1,33 +1,38 @@
 /** A bundle as an executable, with the Deno runtime beside it. */
 import { join } from "node:path";
+import { launcherLines, runtimeName } from "../daemon/install/launcher.ts";
+import { root } from "./compile.ts";
 import type { Program } from "./program.ts";
 
-/** Name of the runtime in the output folder. */
-export const runtimeName = "deno";
-
-/**
- * Puts the line that starts the runtime before the bundle. It is a shell's line and, to JavaScript, a text and a comment: the
- * kernel cuts a `#!` line after 255 bytes, which paths and permissions would exceed. The runtime is looked for beside the
- * executable first, so that the folder can be moved as a whole. DENO_DIR leads nowhere: caches stay in memory.
- */
+/** Puts the lines that start the runtime before the bundle. */
 export async function wrapBundle(
   program: Program,
   bundle: string,
   work: string,
   out: string,
 ): Promise<string> {
-  const options = ["--quiet", "--ext=js", "--cached-only", "--no-config", "--no-lock"];
-  const line = [
-    `':' //; d="\${0%/*}"; [ -x "$d/${runtimeName}" ] || d=${shellQuoted(out)};`,
-    "DENO_DIR=/dev/null/deno DENO_NO_UPDATE_CHECK=1",
-    `exec "$d/${runtimeName}" run`,
-    ...[...options, "--no-npm", "--no-remote", "--no-prompt", ...program.options],
-    '"$0" "$@"',
-  ].join(" ");
   const path = join(work, program.name);
-  await Deno.writeTextFile(path, `#!/bin/sh\n${line}\n${await Deno.readTextFile(bundle)}`);
+  const text = await Deno.readTextFile(bundle);
+  const starter = program.form === "script"
+    ? Deno.readTextFileSync(join(root, "build", "script_starter.js"))
+    : undefined;
+  const head = launcherLines(program.options, out, starter);
+  const body = starter === undefined
+    ? text
+    : `(function (module, exports, require) {${escaped(text)}\n})\n`;
+  await Deno.writeTextFile(path, head + body);
   await Deno.chmod(path, 0o755);
   return path;
+}
+
+/**
+ * A bundle in ASCII: one other character, and V8 keeps the whole text in two bytes a character. In texts and regular expressions an
+ * escape means the same; elsewhere such characters stand in comments alone.
+ */
+function escaped(text: string): string {
+  const code = (unit: string) => unit.charCodeAt(0).toString(16).padStart(4, "0");
+  // deno-lint-ignore no-control-regex
+  return text.replaceAll(/[^\x00-\x7f]/g, (unit) => `\\u${code(unit)}`);
 }
 
 /** Puts the running Deno beside the bundles: a hard link where that can be, else a copy. */
@@ -53,8 +58,4 @@ function sameFile(source: string, target: string): boolean {
     if (thrown instanceof Deno.errors.NotFound) return false;
     throw thrown;
   }
-}
-
-function shellQuoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -1,41 +1,35 @@
 /** The node daemon, put together: kernel, journal, caches, pool, reconciler, sockets, probes and the elected manager. */
 import { createFrrClient } from "../frr/client.ts";
 import { messageOf } from "../lib/errors.ts";
-import { NetlinkConnection } from "../lib/netlink/connection.ts";
+import { ownerOf } from "./address_owner.ts";
 import type { DaemonConfig } from "./config.ts";
 import type { DefaultDomain } from "./controllers/default_domain.ts";
 import { startManager } from "./controllers/manager.ts";
+import type { FollowedSecret } from "./controllers/peer_passwords.ts";
 import { startNodeControllers } from "./controllers/node_controllers.ts";
-import { ensureNode } from "./controllers/node_registration.ts";
+import { keepRegistered } from "./controllers/node_registration.ts";
 import { createNodeStateWriter } from "./controllers/node_state_writer.ts";
 import { createDomainView, type DomainView } from "./domain_view.ts";
-import { createAddHandler } from "./handlers/add.ts";
-import { createCheckHandler } from "./handlers/check.ts";
-import { createDelHandler } from "./handlers/del.ts";
-import type { HandlerDeps } from "./handlers/deps.ts";
-import { createGcHandler } from "./handlers/gc.ts";
-import { KeyLocks } from "./handlers/key_locks.ts";
-import { recover } from "./handlers/recover.ts";
-import { createStatusHandler } from "./handlers/status.ts";
 import { createAddressPool } from "./ipam/address_pool.ts";
 import { openJournal } from "./ipam/journal.ts";
 import type { NodeAddressPool } from "./ipam/port.ts";
+import { AnnouncementRelay } from "./kernel/announcement_relay.ts";
 import { openKernel } from "./kernel/open_kernel.ts";
 import { vrfName } from "./kernel/names.ts";
+import { listRunningPods } from "./kernel/running_pods.ts";
+import { NextHopKeeper } from "./kernel/next_hop_keeper.ts";
 import type { Kernel } from "./kernel/port.ts";
 import { type InCluster, type KubeConnection, loadKube } from "./kube/connect.ts";
+import { startCache } from "./kube/resource_cache.ts";
 import { createResourceClient } from "./kube/resource_client.ts";
 import { wait } from "./kube/wait.ts";
 import type { Logger } from "./log.ts";
 import { type NodeCaches, startNodeCaches } from "./node_caches.ts";
-import { type NodeLoop, startNodeLoop } from "./node_loop.ts";
-import { eventKind, leaseKind } from "./resources/core.ts";
-import { podNetwork } from "./pod/network.ts";
-import { type CniServer, startCniServer } from "./server/cni_server.ts";
-import type { CniHandlers } from "./server/cni_api.ts";
-import { createMetrics, type Metrics } from "./server/metrics.ts";
-import { serveProbes } from "./server/probes.ts";
+import { startNodeLoop } from "./node_loop.ts";
+import { eventKind, leaseKind, secretKind } from "./resources/core.ts";
+import { createMetrics } from "./server/metrics.ts";
 import { version } from "./version.ts";
+import { serveNode } from "./node_server.ts";
 
 /** What a daemon is started with. */
 export interface DaemonOptions {
@@ -54,17 +48,6 @@ export interface DaemonOptions {
 /** Milliseconds for what is written behind to reach the API at the end. */
 const flushTimeoutMs = 3_000;
 
-/** What the parts of a running daemon share. */
-interface Parts {
-  readonly options: DaemonOptions;
-  readonly kernel: Kernel;
-  readonly caches: NodeCaches;
-  readonly pool: NodeAddressPool;
-  readonly domains: DomainView;
-  readonly metrics: Metrics;
-  readonly loop: NodeLoop;
-}
-
 /**
  * Runs the daemon until the signal aborts.
  *
@@ -79,28 +62,53 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const metrics = createMetrics({ version, runtime: Deno.version.deno, backend: kernel.backend });
   const { journal, recovered } = openJournal(`${config.node.state_dir}/journal.db`, {
     recover: true,
+    rewritten: () =>
+      log.error("The journal was deleted and is written anew from what the daemon knows", {
+        path: `${config.node.state_dir}/journal.db`,
+      }),
   });
   stack.use(journal);
   if (recovered) {
-    log.error("The journal was damaged and is begun anew; running pods are unknown to it");
+    log.error(
+      "The journal was damaged and is begun anew; pods that run are entered when the API has said which blocks are this node's",
+    );
   }
   const connection = connect(options);
-  const caches = stack.use(startNodeCaches(connection, log));
+  const caches = stack.use(startNodeCaches(connection, nodeName, log));
+  metrics.followApi(caches.contacts);
+  const domains = createDomainView(caches, config);
   const pool = createAddressPool({
     nodeName,
     journal,
     blocks: caches.blocks,
+    standing: (vrf, known) => {
+      const there = kernel.connection(vrf);
+      return there === undefined ? [] : listRunningPods(there, vrf, (name) => !known(name));
+    },
+    domainOf: (vrf) => domains.pools().find((domain) => domain.vrf === vrf)?.name ?? vrfName(vrf),
     log,
+    turn: caches.turn,
     signal: background.signal,
   });
-  const domains = createDomainView(caches, config);
   const state = createNodeStateWriter({
     client: caches.nodeStates.client,
     nodeName,
     log,
+    turn: caches.turn,
     signal: background.signal,
   });
   const frr = stack.use(createFrrClient(config.frr.socket_path));
+  const nextHops = stack.use(new NextHopKeeper({ log }));
+  const announcements = stack.use(
+    new AnnouncementRelay({
+      ownerOf: (vrf, announced) =>
+        ownerOf(vrf, announced, {
+          attachments: pool.list(),
+          blocks: caches.blocks.cache.list(),
+        }),
+      log,
+    }),
+  );
   const { signal } = background;
   const controllers = startNodeControllers({
     resources: caches,
@@ -125,7 +133,10 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     domains,
     state,
     controllers,
+    followSecret: (name) => followSecret(connection, options, name),
     frr,
+    nextHops,
+    announcements,
     metrics,
     log,
     signal,
@@ -138,7 +149,17 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     const stopped = [loop, state, controllers].map((part) => part.stopped);
     await Promise.allSettled([...stopped, ...tasks]);
   });
-  await using _server = await serve({ options, kernel, caches, pool, domains, metrics, loop });
+  await using _server = await serveNode({
+    config,
+    log,
+    signal: options.signal,
+    kernel,
+    caches,
+    pool,
+    domains,
+    metrics,
+    loop,
+  });
   tasks.push(
     manage(caches, connection, options, signal),
     ...config.node.register ? [registerNode(kernel, caches, options, signal)] : [],
@@ -153,74 +174,26 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   log.info("Daemon stops", { node: nodeName });
 }
 
+/** One Secret alone, so that no other one ever enters the daemon's memory. */
+function followSecret(
+  connection: KubeConnection,
+  { config, log }: DaemonOptions,
+  name: string,
+): FollowedSecret {
+  const cache = startCache({
+    connection,
+    resource: secretKind,
+    namespace: config.bgp.secret_namespace,
+    fieldSelector: `metadata.name=${name}`,
+    log,
+  });
+  return { cache, [Symbol.asyncDispose]: () => cache[Symbol.asyncDispose]() };
+}
+
 function connect({ config, inCluster }: DaemonOptions): KubeConnection {
   const kubeconfigPath = config.kubernetes.kubeconfig;
   if (kubeconfigPath !== undefined) return loadKube({ kubeconfigPath });
   return inCluster === undefined ? loadKube({}) : loadKube({ inCluster });
-}
-
-/** Both sockets and the probes; commands of an earlier run are cleaned up before the first new one. */
-async function serve(parts: Parts): Promise<CniServer> {
-  const { options: { config, log, signal }, kernel, pool, metrics, loop } = parts;
-  const deps: HandlerDeps = {
-    pool,
-    kernel,
-    network: podNetwork,
-    locks: new KeyLocks(),
-    host: NetlinkConnection.open(),
-    changed: loop.attachmentsChanged,
-  };
-  const recovery = await recover(deps, log, signal);
-  log.info("Attachments recovered", { ...recovery });
-  loop.attachmentsChanged();
-  const probes = serveProbes(
-    { hostname: config.readiness.host, port: config.readiness.port },
-    { readiness: loop.readiness, metrics },
-  );
-  const server = await startCniServer({
-    apiPath: config.api.socket_path_api,
-    fdPath: config.api.socket_path_fd,
-    handlers: handlersOf(deps, parts),
-    log,
-    metrics,
-  });
-  const sweep = new AbortController();
-  const swept = sweepAttachments(deps, parts.options, sweep.signal);
-  return {
-    finished: Promise.race([server.finished, swept]),
-    async [Symbol.asyncDispose]() {
-      await server[Symbol.asyncDispose]();
-      await probes[Symbol.asyncDispose]();
-      sweep.abort(new Error("The daemon ends"));
-      await swept.catch(() => {});
-      deps.host[Symbol.dispose]();
-    },
-  };
-}
-
-/** Releases what pods left that went without DEL. */
-async function sweepAttachments(
-  deps: HandlerDeps,
-  { config, log }: DaemonOptions,
-  signal: AbortSignal,
-): Promise<void> {
-  for (;;) {
-    await wait(config.default.gc_interval_seconds * 1000, signal);
-    await recover(deps, log, signal);
-  }
-}
-
-function handlersOf(deps: HandlerDeps, { domains, loop }: Parts): CniHandlers {
-  return {
-    add: createAddHandler({ ...deps, resolveDomain: domains.forPods, awaitReady: loop.awaitReady }),
-    check: createCheckHandler(deps),
-    del: createDelHandler(deps),
-    gc: createGcHandler(deps),
-    status: createStatusHandler(() => {
-      const { ready, reasons } = loop.readiness();
-      return { ready, reasons, connected: loop.frrAnswers() };
-    }),
-  };
 }
 
 /** Stands for the office of the manager; does the cluster's work while elected. */
@@ -233,10 +206,12 @@ async function manage(
   await caches.whenSynced(signal);
   const election = startManager({
     resources: caches,
+    followNodeStates: caches.followNodeStates,
     leases: createResourceClient(connection, leaseKind),
     events: createResourceClient(connection, eventKind),
     nodeName,
     serviceVrfMax: config.default.service_vrf_max,
+    asn: config.bgp.asn,
     allowedPlugins: config.cni.allowed_plugins,
     defaultDomain: defaultDomainOf(config),
     log,
@@ -245,40 +220,34 @@ async function manage(
   await election.stopped;
 }
 
-function defaultDomainOf(
-  { default: { vrf, prefix, prefixlen, ipblocklen, system_vrf_type } }: DaemonConfig,
-): DefaultDomain {
+function defaultDomainOf({ default: config }: DaemonConfig): DefaultDomain {
+  const { vrf, prefix, prefixlen, ipblocklen, prefix6, prefixlen6, ipblocklen6 } = config;
   return {
     name: vrfName(vrf),
     spec: {
       vrf,
       table: vrf,
-      prefix,
-      prefixlen,
-      ipblocklen,
-      attachments: [{ type: system_vrf_type, vni: vrf, port: 4789 }],
+      ...prefix === "none" ? {} : { prefix, prefixlen, ipblocklen },
+      ...prefix6 === undefined ? {} : { prefix6, prefixlen6, ipblocklen6 },
+      attachments: [{ type: config.system_vrf_type, vni: vrf, port: 4789 }],
     },
   };
 }
 
 /** Keeps this node registered where no kubelet does it. */
-async function registerNode(
+function registerNode(
   kernel: Kernel,
   caches: NodeCaches,
   { nodeName, config, log }: DaemonOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  for (;;) {
-    try {
-      const internalIP = kernel.underlay().address;
-      await ensureNode(caches.nodes.client, { name: nodeName, internalIP }, signal);
-      await wait(config.default.gc_interval_seconds * 1000, signal);
-    } catch (error) {
-      signal.throwIfAborted();
-      log.warn("Node not registered", { error: messageOf(error) });
-      await wait(1_000, signal);
-    }
-  }
+  return keepRegistered({
+    nodes: caches.nodes.client,
+    identity: () => ({ name: nodeName, internalIP: kernel.underlay().address }),
+    intervalMs: config.default.gc_interval_seconds * 1000,
+    log,
+    signal,
+  });
 }
 
 /** Gives back blocks that nothing needs. */

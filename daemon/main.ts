@@ -3,9 +3,11 @@
  *
  * Each subcommand loads its own modules, so that the FRR agent does not carry the Kubernetes client.
  */
+import { dirname, resolve } from "node:path";
 import process from "node:process";
-import { parseArgs, type ParseArgsConfig } from "node:util";
+import { fileURLToPath } from "node:url";
 import { CodedError, messageOf } from "../lib/errors.ts";
+import { optionsOf, portOf } from "./command_line.ts";
 import { createLogger, type Logger, stderrSink } from "./log.ts";
 import { version } from "./version.ts";
 
@@ -23,11 +25,32 @@ const usage = `Usage: pyroute2-cni COMMAND [OPTIONS]
                 --host ADDRESS      (default 127.0.0.1)
                 --port PORT         (default 6443)
                 --kubeconfig FILE   where to write the kubeconfig (default DIR/kubeconfig)
+  install     put the programs where a host's runtime and service manager look for them
+                --systemd         all of a host without a cluster: programs, units, configuration
+                --api ADDRESS     of this host, which runs the embedded API there (port 6443)
+                --kubeconfig FILE of the API that runs elsewhere
+                --node-name NAME  in the API (default: the host's)
+                --vrf-backend B   device, netns, or auto: what the kernel has (default auto)
+                --no-register     a kubelet registers the node
+                --no-conflist     leave the runtime's configuration to others
+                --start           enable and start the services, and wait until the node is ready
+                --wait SECONDS    longest time until it is (default 120)
+                --plugin-dir DIR  only the plugin, into this folder, in one step
+                --from DIR        folder of the programs (default: that of this one)
+                --root DIR        install below this folder, for an image
+                --dry-run         tell only what would be done
+                --json            one machine-readable summary
+  uninstall   take it all away: services, files, and what the kernel holds
+                --force           also while pods are attached, which lose their network
+                --keep-data       keep configuration, kubeconfig and the embedded API's objects
+                --root DIR, --dry-run, --json  as above
   version     the version; --json for scripts`;
 
 /** What a subcommand gets from its surroundings. */
 interface Surroundings {
   readonly args: readonly string[];
+  /** The file of this program: a binary of its own, or what the runtime was started with. */
+  readonly path: string;
   readonly signal: AbortSignal;
   readonly log: Logger;
 }
@@ -38,8 +61,13 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
   daemon: runDaemonCommand,
   "frr-agent": runFrrAgentCommand,
   apiserver: runApiServerCommand,
+  install: runInstallCommand,
+  uninstall: runUninstallCommand,
   version: printVersion,
 };
+
+/** Those that a person runs and waits for: what goes wrong is told as a sentence, not as a line of a log. */
+const interactive: readonly string[] = ["install", "uninstall", "version"];
 
 async function runDaemonCommand({ args, signal }: Surroundings): Promise<void> {
   const values = optionsOf(args, { config: { type: "string" } });
@@ -101,6 +129,16 @@ async function runApiServerCommand({ args, signal, log }: Surroundings): Promise
   await server.finished;
 }
 
+async function runInstallCommand({ args, path, signal }: Surroundings): Promise<void> {
+  const { runInstall } = await import("./install/command.ts");
+  await runInstall({ args, signal, ownDirectory: dirname(resolve(path)) });
+}
+
+async function runUninstallCommand({ args, signal }: Surroundings): Promise<void> {
+  const { runUninstall } = await import("./install/command.ts");
+  await runUninstall({ args, signal });
+}
+
 function printVersion({ args }: Surroundings): Promise<void> {
   const { json } = optionsOf(args, { json: { type: "boolean", default: false } });
   const runtime = `deno ${Deno.version.deno}`;
@@ -108,33 +146,6 @@ function printVersion({ args }: Surroundings): Promise<void> {
     json === true ? JSON.stringify({ version, runtime }) : `pyroute2-cni ${version} (${runtime})`,
   );
   return Promise.resolve();
-}
-
-function optionsOf(
-  args: readonly string[],
-  options: NonNullable<ParseArgsConfig["options"]>,
-): Readonly<Record<string, string | boolean | undefined>> {
-  try {
-    const { values } = parseArgs({
-      args: [...args],
-      options,
-      strict: true,
-      allowPositionals: false,
-    });
-    return Object.fromEntries(
-      Object.entries(values).map((
-        [name, value],
-      ) => [name, Array.isArray(value) ? undefined : value]),
-    );
-  } catch (error) {
-    throw new CodedError("UsageInvalid", messageOf(error));
-  }
-}
-
-function portOf(value: string | boolean | undefined): number {
-  const port = Number(value);
-  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
-  throw new CodedError("UsageInvalid", `Expected a port from 0 to 65535, found "${value}"`);
 }
 
 /** Fields of another part's log as ours: what is no plain value becomes JSON. */
@@ -151,7 +162,14 @@ function logFields(
   );
 }
 
-async function main(args: readonly string[]): Promise<number> {
+/**
+ * Runs a subcommand.
+ *
+ * @param args Its name and its arguments
+ * @param path The file of this program
+ * @returns The exit code
+ */
+export async function main(args: readonly string[], path: string): Promise<number> {
   const [name = "", ...rest] = args;
   const subcommand = Object.hasOwn(subcommands, name) ? subcommands[name] : undefined;
   if (subcommand === undefined) {
@@ -169,11 +187,18 @@ async function main(args: readonly string[]): Promise<number> {
     );
   }
   try {
-    await subcommand({ args: rest, signal: stop.signal, log });
+    await subcommand({ args: rest, path, signal: stop.signal, log });
     return 0;
   } catch (error) {
-    if (stop.signal.aborted && error === stop.signal.reason) return 0;
+    // A service that was told to end has done what it should; half an installation has not.
+    if (stop.signal.aborted && error === stop.signal.reason && !interactive.includes(name)) {
+      return 0;
+    }
     const code = error instanceof CodedError ? error.code : "Unexpected";
+    if (interactive.includes(name)) {
+      console.error(`pyroute2-cni ${name}: ${messageOf(error)} (${code})`);
+      return code === "UsageInvalid" ? 2 : 1;
+    }
     log.error("Ended by an error", {
       code,
       error: messageOf(error),
@@ -185,4 +210,8 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+// Without an await: what starts a bundle (build/script_starter.js) calls main itself, from a script, which may have none.
+if (import.meta.main) {
+  const path = Deno.build.standalone ? Deno.execPath() : fileURLToPath(Deno.mainModule);
+  main(Deno.args, path).then(Deno.exit);
+}

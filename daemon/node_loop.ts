@@ -2,19 +2,31 @@
 import type { FrrClient } from "../frr/client.ts";
 import { CniError } from "../lib/cni/errors.ts";
 import { messageOf } from "../lib/errors.ts";
+import { missingLists } from "./api_contact.ts";
+import { followAttachments } from "./attachment_follower.ts";
 import type { DaemonConfig } from "./config.ts";
+import { openKeptPasswords } from "./controllers/kept_passwords.ts";
+import { openKeptShutdowns } from "./controllers/kept_shutdowns.ts";
+import { createPeerPasswords, type FollowedSecret } from "./controllers/peer_passwords.ts";
 import type { NodeControllers } from "./controllers/node_controllers.ts";
 import type { NodeStateWriter } from "./controllers/node_state_writer.ts";
 import type { DomainView } from "./domain_view.ts";
-import type { NodeAddressPool } from "./ipam/port.ts";
-import type { Kernel } from "./kernel/port.ts";
+import type { Attachment, NodeAddressPool } from "./ipam/port.ts";
+import type { Kernel, PodPort } from "./kernel/port.ts";
+import { watchUnderlay } from "./kernel/underlay_watch.ts";
 import { createTrigger } from "./kube/coalescing_runner.ts";
 import type { Logger } from "./log.ts";
+import { startForwardingHold } from "./forwarding/forwarding_hold.ts";
+import type { HoldTimes } from "./forwarding/release_rule.ts";
 import type { NodeCaches } from "./node_caches.ts";
+import { podNetwork } from "./pod/network.ts";
 import { gather } from "./reconcile/gather.ts";
+import type { NextHops } from "./reconcile/keep_next_hops.ts";
 import { createNodeReconciler, type NodeReport } from "./reconcile/node_reconciler.ts";
 import { nodeDomainState, renderNodeStatus } from "./reconcile/node_status.ts";
-import { createFirewall } from "./reconcile/nft.ts";
+import { createNodeFirewall } from "./reconcile/node_firewall.ts";
+import { createPrefixLimits } from "./reconcile/prefix_limits.ts";
+import type { Announcements } from "./reconcile/relay_announcements.ts";
 import type { Metrics } from "./server/metrics.ts";
 import type { Readiness } from "./server/probes.ts";
 
@@ -36,8 +48,14 @@ export interface NodeLoopOptions {
   readonly state: NodeStateWriter;
   /** Know this node's own settings; are told how each run went. */
   readonly controllers: Pick<NodeControllers, "acceptedConfig" | "reported">;
+  /** Starts to follow a Secret with a peer's password. */
+  readonly followSecret: (name: string) => FollowedSecret;
   /** The FRR agent's client. */
   readonly frr: FrrClient;
+  /** Keeps the next hops that zebra loses. */
+  readonly nextHops: NextHops;
+  /** Carries pods' ARP announcements. */
+  readonly announcements: Announcements;
   /** Where runs are counted. */
   readonly metrics: Metrics;
   /** For what is done and what fails. */
@@ -52,8 +70,12 @@ export interface NodeLoop {
   readonly readiness: () => Readiness;
   /** Whether FRR answered when it was last asked. */
   readonly frrAnswers: () => boolean;
-  /** Resolves when pods can attach with an address of the block. @throws {CniError} `TryAgainLater` with the reason */
-  readonly awaitReady: (vrf: number, block: string, signal: AbortSignal) => Promise<void>;
+  /** Resolves when pods can attach with addresses of the blocks. @throws {CniError} `TryAgainLater` with the reason */
+  readonly awaitReady: (
+    vrf: number,
+    blocks: readonly string[],
+    signal: AbortSignal,
+  ) => Promise<void>;
   /** To be called after the number of attachments has changed. */
   readonly attachmentsChanged: () => void;
   /** Resolves once the signal has aborted and the last run is over. */
@@ -66,34 +88,67 @@ const maxDelayMs = 500;
 /** First delay before peers that are down are looked at again, in milliseconds; doubled up to the resync interval. */
 const peerCheckMs = 1_000;
 
+/** How often peers' routes are counted, in milliseconds. */
+const prefixCheckMs = 2_000;
+
 /** Starts the loop; the first run waits until every cache has its first list. */
 export function startNodeLoop(options: NodeLoopOptions): NodeLoop {
   const { config, caches, pool, domains, metrics, log, signal } = options;
   const resyncMs = config.default.fw_interval_seconds * 1000;
   let last: NodeReport | undefined;
+  let nodes: ReadonlyMap<string, string> = new Map();
   let nextPeerCheck = peerCheckMs;
   let peerTimer: ReturnType<typeof setTimeout> | undefined;
+  let countTimer: ReturnType<typeof setTimeout> | undefined;
 
+  const passwords = createPeerPasswords({
+    follow: options.followSecret,
+    kept: openKeptPasswords(`${config.node.state_dir}/peer_passwords.json`, log),
+    changed: () => mark(),
+  });
+  const limits = createPrefixLimits(
+    openKeptShutdowns(`${config.node.state_dir}/shut_peers.json`, log),
+    Date.now,
+  );
+  const forwarding = startForwardingHold({
+    times: holdTimesOf(config.frr.forwarding_hold_seconds),
+    look: (abort) => options.frr.state(abort),
+    nodeOf: (nextHop) => nodes.get(nextHop),
+    log,
+    signal,
+  });
   const reconciler = createNodeReconciler({
     kernel: options.kernel,
-    firewall: createFirewall(),
+    firewall: createNodeFirewall(),
     frr: options.frr,
+    pods: podNetwork,
+    nextHops: options.nextHops,
+    announcements: options.announcements,
     log,
-    gather: () =>
-      gather({
+    forwarding,
+    limits,
+    gather: () => {
+      const ownConfig = options.controllers.acceptedConfig();
+      return gather({
         node: options.nodeName,
         asn: config.bgp.asn,
         serviceVrfMax: config.default.service_vrf_max,
+        nat66: config.node.nat66,
+        markMask: config.node.mark_mask,
+        serviceCidrs: config.default.service_cidrs,
         domains: domains.acceptance().accepted,
         unreadable: caches.domains.cache.invalid().size,
         nodes: caches.nodes.cache.list(),
         nodeConfigs: caches.nodeConfigs.cache.list(),
-        ownConfig: options.controllers.acceptedConfig(),
+        ownConfig,
+        passwords: passwords.resolve(ownConfig?.spec),
         policies: caches.policies.cache.list(),
         blocks: pool.blocks(),
-        attachments: attachmentsByVrf(pool),
+        attachments: pool.countByVrf(),
         ports: portsByVrf(pool),
-      }),
+      });
+    },
+    reached: (vteps) => nodes = new Map(vteps.map(({ nextHop, address }) => [nextHop, address])),
     announce: (reports, abort) => options.state.announce(reports.map(nodeDomainState), abort),
     holdsBlocks: (vrf) => pool.blocks().some((block) => block.vrf === vrf),
     releaseBlocks: async (vrf, abort) => (await pool.releaseDomain(vrf, abort)).remaining === 0,
@@ -109,6 +164,8 @@ export function startNodeLoop(options: NodeLoopOptions): NodeLoop {
     metrics.reconcile(failed ? "error" : "ok", (performance.now() - start) / 1000);
     publish();
     watchPeers(report);
+    countPrefixes(report);
+    attachments.holdServiceBlocks();
     // A run that left something undone is repeated, sooner than the next resync.
     if (failed) throw new Error(report.problems.join("; "));
   }
@@ -125,6 +182,18 @@ export function startNodeLoop(options: NodeLoopOptions): NodeLoop {
 
   const mark = () => runner.mark();
 
+  // What a claim brings marks the node by the pool's own event.
+  const attachments = followAttachments({
+    pool,
+    domains,
+    serviceVrfMax: config.default.service_vrf_max,
+    asn: config.bgp.asn,
+    synced: () => caches.unsynced().length === 0,
+    metrics,
+    left: mark,
+    signal,
+  });
+
   let wasReady: boolean | undefined;
 
   function publish(): void {
@@ -132,16 +201,18 @@ export function startNodeLoop(options: NodeLoopOptions): NodeLoop {
     const { ready, reasons } = readiness();
     if (ready !== wasReady) log.info(ready ? "Node ready" : "Node not ready", { reasons });
     wasReady = ready;
-    const status = renderNodeStatus(
-      last,
-      reasons,
-      pool.blocks().length,
-      options.state.written?.conditions ?? [],
-      new Date(),
-    );
+    const status = renderNodeStatus({
+      report: last,
+      notReady: reasons,
+      blocks: pool.blocks().length,
+      poolProblems: pool.problems(),
+      before: options.state.written?.conditions ?? [],
+      now: new Date(),
+    });
     options.state.publish(status);
     options.controllers.reported(last, ready);
     metrics.setBlocks(pool.blocks());
+    metrics.setPeersOverLimit(last.overLimit ?? []);
   }
 
   /** Sessions come up a second or two after a run: they are looked at until they are, ever more seldom. */
@@ -154,10 +225,24 @@ export function startNodeLoop(options: NodeLoopOptions): NodeLoop {
     nextPeerCheck = Math.min(nextPeerCheck * 2, resyncMs);
   }
 
+  /** FRR tells nobody of a peer that sends too much: it is asked, while some peer has a limit. */
+  function countPrefixes(report: NodeReport): void {
+    clearTimeout(countTimer);
+    if (report.limited !== true || signal.aborted) return;
+    countTimer = setTimeout(async () => {
+      try {
+        const { peers } = await options.frr.state(signal);
+        if (limits.saw(peers)) return mark();
+      } catch {
+        // The reconciler says so.
+      }
+      countPrefixes(report);
+    }, prefixCheckMs);
+  }
+
   function readiness(): Readiness {
-    const unsynced = caches.unsynced();
     const reasons = [
-      ...unsynced.length > 0 ? [`no list from the API yet of ${unsynced.join(", ")}`] : [],
+      ...missingLists(caches.contacts(), caches.unsynced()),
       ...last === undefined ? ["the node has not been reconciled yet"] : [],
       ...last !== undefined && last.underlay === undefined ? last.problems : [],
       ...last !== undefined && last.frr?.ready !== true ? ["FRR does not answer"] : [],
@@ -165,11 +250,17 @@ export function startNodeLoop(options: NodeLoopOptions): NodeLoop {
     return { ready: reasons.length === 0, reasons };
   }
 
-  async function awaitReady(vrf: number, block: string, abort: AbortSignal): Promise<void> {
-    if (reconciler.isApplied(vrf, block)) return;
+  async function awaitReady(
+    vrf: number,
+    blocks: readonly string[],
+    abort: AbortSignal,
+  ): Promise<void> {
+    const missing = () => blocks.filter((block) => !reconciler.isApplied(vrf, block));
+    if (missing().length === 0) return;
     // Another VRF's failure rejects the run as well: what counts is whether this one is applied.
     await raceAbort(runner.requestRun().catch(() => undefined), abort);
-    if (reconciler.isApplied(vrf, block)) return;
+    const [block] = missing();
+    if (block === undefined) return;
     const report = last?.domains.find((domain) => domain.vrf === vrf);
     throw new CniError(
       "TryAgainLater",
@@ -177,19 +268,6 @@ export function startNodeLoop(options: NodeLoopOptions): NodeLoop {
         report?.message || last?.problems.join("; ") || "no reason known"
       }`,
     );
-  }
-
-  let gaugeTimer: ReturnType<typeof setTimeout> | undefined;
-  function attachmentsChanged(): void {
-    // Counting the rows is for people: not on the path of an ADD.
-    gaugeTimer ??= setTimeout(() => {
-      gaugeTimer = undefined;
-      if (!signal.aborted) metrics.setAttachments(attachmentsByVrf(pool));
-    }, 100);
-    const deleting = domains.acceptance().accepted.some(({ metadata }) =>
-      metadata.deletionTimestamp !== undefined
-    );
-    if (deleting) mark();
   }
 
   const followed = [caches.domains, caches.nodes, caches.nodeConfigs, caches.policies];
@@ -200,8 +278,14 @@ export function startNodeLoop(options: NodeLoopOptions): NodeLoop {
   signal.addEventListener("abort", () => {
     for (const unsubscribe of subscriptions) unsubscribe();
     clearTimeout(peerTimer);
-    clearTimeout(gaugeTimer);
+    clearTimeout(countTimer);
   }, { once: true });
+  const watching = watchUnderlay({ known: () => last?.underlay, changed: mark, signal }).catch(
+    (error) =>
+      log.warn("Underlay not watched: its MTU is looked at with each resync", {
+        error: messageOf(error),
+      }),
+  );
   const start = performance.now();
   caches.whenSynced(signal).then(() => {
     log.info("Caches synced", { milliseconds: Math.round(performance.now() - start) });
@@ -211,22 +295,28 @@ export function startNodeLoop(options: NodeLoopOptions): NodeLoop {
     readiness,
     frrAnswers: () => last?.frr?.ready === true,
     awaitReady,
-    attachmentsChanged,
-    stopped: runner.stopped,
+    attachmentsChanged: attachments.changed,
+    stopped: Promise.all([runner.stopped, watching, forwarding.stopped])
+      .then(() => passwords[Symbol.asyncDispose]()),
   };
 }
 
-/** Those of finished attachments: an ADD under way puts its own into the bridge. */
-function portsByVrf(pool: NodeAddressPool): Map<number, string[]> {
-  const attached = pool.list().filter(({ state }) => state === "attached");
-  const rows = Map.groupBy(attached, ({ vrf }) => vrf);
-  return new Map([...rows].map(([vrf, of]) => [vrf, of.map(({ hostIfname }) => hostIfname)]));
+/** A bgpd that starts anew is back in ten seconds or so; its peers learn from it in moments. */
+function holdTimesOf(seconds: number): HoldTimes {
+  const most = seconds * 1000;
+  return { most, recovery: Math.min(most, 10_000), reflected: Math.min(most, 30_000) };
 }
 
-function attachmentsByVrf(pool: NodeAddressPool): Map<number, number> {
-  const counts = new Map<number, number>();
-  for (const { vrf } of pool.list()) counts.set(vrf, (counts.get(vrf) ?? 0) + 1);
-  return counts;
+/** Those of finished attachments: an ADD under way puts its own into the bridge. */
+function portsByVrf(pool: NodeAddressPool): Map<number, PodPort[]> {
+  const attached = pool.list().filter(({ state }) => state === "attached");
+  const rows = Map.groupBy(attached, ({ vrf }) => vrf);
+  return new Map([...rows].map(([vrf, of]) => [vrf, of.map(portOf)]));
+}
+
+function portOf({ hostIfname, mac, allocations, ifname, netnsPath }: Attachment): PodPort {
+  const addresses = allocations.map(({ address }) => address);
+  return { name: hostIfname, mac, addresses, ifname, netnsPath };
 }
 
 function raceAbort(promise: Promise<void>, signal: AbortSignal): Promise<void> {

@@ -8,12 +8,17 @@
 import { type Context, Hono } from "hono";
 import { join } from "node:path";
 import { messageOf } from "../lib/errors.ts";
+import { readRequestBody } from "../lib/ipc/request_body.ts";
+import { keepServing, type LastingServer } from "../lib/ipc/lasting_server.ts";
 import { applyConfig } from "./apply.ts";
 import { deadDaemons, readEpoch, startDaemons, stopDaemons } from "./daemons.ts";
 import { FrrError } from "./errors.ts";
 import type { FrrErrorCode, FrrFailure } from "./protocol.ts";
-import { missingDaemons, outputOf, readRoutes, readState } from "./state.ts";
-import { checkConfig, runVtysh, type VtyshTarget } from "./vtysh.ts";
+import { redact } from "./redact.ts";
+import { missingDaemons, readRoutes, readState, REQUIRED_DAEMONS } from "./state.ts";
+import { askDaemons, DEFAULT_VTY_DIR } from "./vty.ts";
+import { checkConfig, type VtyshTarget } from "./vtysh.ts";
+import { withMark } from "./written_file.ts";
 
 /** How an agent reaches its FRR and is reached itself. */
 export interface FrrAgentOptions {
@@ -23,8 +28,6 @@ export interface FrrAgentOptions {
   readonly host: string;
   /** Port of the probes, usually 24801; 0 lets the kernel choose. */
   readonly port: number;
-  /** FRR's pathspace (`-N`), when it has one; `startDaemons` knows only FRR's own place. */
-  readonly vtyshPathspace?: string;
   /** Directory of the daemons' vty sockets and pid files; `/var/run/frr` when absent. */
   readonly vtyDir?: string;
   /** Directory of `frr.conf`, usually `/etc/frr`. */
@@ -46,13 +49,11 @@ export interface FrrAgentOptions {
 /** How serious a log record is. */
 export type FrrLogLevel = "debug" | "info" | "warn" | "error";
 
-const DEFAULT_VTY_DIR = "/var/run/frr";
 const APPLY_TIMEOUT_MS = 30_000;
-const READ_TIMEOUT_MS = 10_000;
+const READ_TIMEOUT_MS = 25_000;
 const PROBE_TIMEOUT_MS = 3_000;
 const STOP_TIMEOUT_MS = 20_000;
 const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
-const FILE_HEADER = "! Written by pyroute2-cni: changes made here are replaced\n!\n";
 const STATUS: Readonly<Record<FrrErrorCode, 422 | 503 | 504>> = {
   FrrRefused: 422,
   FrrUnavailable: 503,
@@ -66,40 +67,61 @@ const STATUS: Readonly<Record<FrrErrorCode, 422 | 503 | 504>> = {
  * @throws {Deno.errors.AddrInUse} When the probes' port is taken
  */
 export async function runFrrAgent(options: FrrAgentOptions): Promise<void> {
-  if (options.startDaemons !== true) return await serveAgent(options);
+  // Before all else: of two agents the second one ends here, and leaves the first one its socket and its FRR.
+  const probes = serveProbes(options);
+  try {
+    await runDaemons(options, () => serveControl(options, probes.addr.port));
+  } finally {
+    await probes.shutdown();
+  }
+}
+
+/** Does something while FRR runs, which is started for it and stopped afterwards if that is asked for. */
+async function runDaemons(options: FrrAgentOptions, meanwhile: () => Promise<void>): Promise<void> {
+  if (options.startDaemons !== true) return await meanwhile();
   const vtyDir = options.vtyDir ?? DEFAULT_VTY_DIR;
   try {
     await startDaemons(vtyDir, options.signal);
-    await serveAgent(options);
+    await meanwhile();
   } finally {
     await stopDaemons(vtyDir, AbortSignal.timeout(STOP_TIMEOUT_MS));
   }
 }
 
-async function serveAgent(options: FrrAgentOptions): Promise<void> {
-  const { signal, log } = options;
-  const control = await listenPrivately(options.socketPath, controlApp(options).fetch);
+function serveProbes(options: FrrAgentOptions): LastingServer<Deno.NetAddr> {
+  const { host, port } = options;
+  const app = probeApp(options);
+  return keepServing<Deno.NetAddr>({
+    start: (signal, addr) =>
+      Deno.serve(
+        { hostname: host, port: addr?.port ?? port, signal, onListen: () => {} },
+        (request) => app.fetch(request),
+      ),
+    ended: openedAnew(options),
+  });
+}
+
+async function serveControl(options: FrrAgentOptions, probePort: number): Promise<void> {
+  const { signal, log, socketPath } = options;
+  await removeIfPresent(socketPath);
+  const control = listenPrivately(socketPath, controlApp(options), openedAnew(options));
   try {
-    const probes = Deno.serve(
-      { hostname: options.host, port: options.port, onListen: () => {} },
-      probeApp(options).fetch,
-    );
-    try {
-      log("info", "FRR agent listens", { socket: options.socketPath, port: probes.addr.port });
-      options.onListen?.(probes.addr.port);
-      await aborted(signal);
-    } finally {
-      await probes.shutdown();
-    }
+    log("info", "FRR agent listens", { socket: socketPath, port: probePort });
+    options.onListen?.(probePort);
+    await aborted(signal);
   } finally {
     await control.shutdown();
-    await removeIfPresent(options.socketPath);
+    await removeIfPresent(socketPath);
   }
+}
+
+function openedAnew({ log }: FrrAgentOptions): (cause: unknown) => void {
+  return (cause) => log("error", "FRR agent is opened anew", { error: messageOf(cause) });
 }
 
 /** The UNIX socket's requests, one at a time: each reads or changes the one running configuration. */
 function controlApp(options: FrrAgentOptions): Hono {
-  const target = targetOf(options);
+  const target: VtyshTarget = { vtyDir: options.vtyDir };
   const vtyDir = options.vtyDir ?? DEFAULT_VTY_DIR;
   const inTurn = queue();
   const app = new Hono();
@@ -122,14 +144,14 @@ function controlApp(options: FrrAgentOptions): Hono {
   });
   app.get("/state", async (c) => {
     const state = await inTurn(async () =>
-      readState(target, await readEpoch(vtyDir), deadline(options.signal, READ_TIMEOUT_MS))
+      readState(vtyDir, await readEpoch(vtyDir), deadline(options.signal, READ_TIMEOUT_MS))
     );
     return c.json(state);
   });
   app.get("/routes", async (c) => {
     const vrf = requireVrfName(c.req.query("vrf"));
     return c.json(
-      await inTurn(() => readRoutes(target, vrf, deadline(options.signal, READ_TIMEOUT_MS))),
+      await inTurn(() => readRoutes(vtyDir, vrf, deadline(options.signal, READ_TIMEOUT_MS))),
     );
   });
   app.onError((error, c) => {
@@ -146,7 +168,7 @@ async function applyAndKeep(
   text: string,
 ): ReturnType<typeof applyConfig> {
   const path = join(options.confDir, "frr.conf");
-  const content = FILE_HEADER + text;
+  const content = withMark(text);
   const lastGood = await readIfPresent(path);
   const result = await applyConfig(
     target,
@@ -159,19 +181,19 @@ async function applyAndKeep(
 }
 
 function probeApp(options: FrrAgentOptions): Hono {
-  const target = targetOf(options);
+  const vtyDir = options.vtyDir ?? DEFAULT_VTY_DIR;
   const app = new Hono();
   app.get("/livez", async (c) => {
-    const dead = await deadDaemons(options.vtyDir ?? DEFAULT_VTY_DIR);
+    const dead = await deadDaemons(vtyDir);
     return dead.length === 0 ? c.text("ok\n") : c.text(`not running: ${dead.join(", ")}\n`, 503);
   });
   app.get("/readyz", async (c) => {
-    const replies = await runVtysh(
-      target,
-      ["show daemons"],
+    const { answering } = await askDaemons(
+      vtyDir,
+      Object.fromEntries(REQUIRED_DAEMONS.map((daemon) => [daemon, []])),
       deadline(options.signal, PROBE_TIMEOUT_MS),
     );
-    const missing = missingDaemons(outputOf(replies, "show daemons"));
+    const missing = missingDaemons(answering);
     return missing.length === 0
       ? c.text("ok\n")
       : c.text(`not ready: ${missing.join(", ")}\n`, 503);
@@ -180,28 +202,34 @@ function probeApp(options: FrrAgentOptions): Hono {
   return app;
 }
 
-function targetOf(options: FrrAgentOptions): VtyshTarget {
-  return { vtyDir: options.vtyDir, pathspace: options.vtyshPathspace };
-}
-
 /** A UNIX socket that only its owner may use, from the first moment on: the umask covers the time between bind and chmod. */
-async function listenPrivately(
+function listenPrivately(
   path: string,
-  handler: (request: Request) => Response | Promise<Response>,
-): Promise<Deno.HttpServer<Deno.UnixAddr>> {
-  await removeIfPresent(path);
-  const umask = Deno.umask(0o177);
-  try {
-    return Deno.serve({ path, onListen: () => {} }, (request) => handler(request));
-  } finally {
-    Deno.umask(umask);
-  }
+  app: Hono,
+  ended: (cause: unknown) => void,
+): LastingServer<Deno.UnixAddr> {
+  return keepServing<Deno.UnixAddr>({
+    start(signal) {
+      const umask = Deno.umask(0o177);
+      try {
+        return Deno.serve({ path, signal, onListen: () => {} }, (request) => app.fetch(request));
+      } finally {
+        Deno.umask(umask);
+      }
+    },
+    ended,
+  });
 }
 
 async function readText(c: Context): Promise<string> {
-  const text = await c.req.text();
-  if (text.length <= MAX_CONFIG_BYTES) return text;
-  throw new FrrError("FrrRefused", `Expected at most ${MAX_CONFIG_BYTES} bytes of configuration`);
+  try {
+    return await readRequestBody(c.req.raw, {
+      maxBytes: MAX_CONFIG_BYTES,
+      timeoutMs: READ_TIMEOUT_MS,
+    });
+  } catch (cause) {
+    throw new FrrError("FrrRefused", messageOf(cause), { cause });
+  }
 }
 
 function requireVrfName(name: string | undefined): string {
@@ -216,7 +244,7 @@ function failureOf(error: Error): FrrFailure {
   if (error instanceof FrrError) {
     return { code: error.code, message: error.message, line: error.line };
   }
-  return { code: "FrrUnavailable", message: messageOf(error) };
+  return { code: "FrrUnavailable", message: redact(messageOf(error)) };
 }
 
 /** Runs tasks one after another, whether or not the one before failed. */

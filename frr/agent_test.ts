@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { runFrrAgent } from "./agent.ts";
 import { createFrrClient } from "./client.ts";
 import { startTestAgent } from "./testing/agent.ts";
 import { type FrrInstance, startFrrInstance } from "./testing/frr_instance.ts";
@@ -36,7 +37,7 @@ Deno.test("an agent whose FRR does not run says so", async () => {
     for (
       const [path, reason] of [["livez", "not running: zebra, bgpd, staticd"], [
         "readyz",
-        "FRR does not answer",
+        "not ready: zebra, bgpd, staticd",
       ]]
     ) {
       const response = await fetch(`http://127.0.0.1:${agent.probePort}/${path}`);
@@ -46,6 +47,17 @@ Deno.test("an agent whose FRR does not run says so", async () => {
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
+});
+
+Deno.test("a second agent ends at once, and the first one still answers", async () => {
+  await using frr = await startFrrInstance();
+  await using agent = await startTestAgent(frr);
+  const second = runFrrAgent({
+    ...{ vtyDir: frr.vtyDir, confDir: frr.confDir, socketPath: agent.socketPath },
+    ...{ host: "127.0.0.1", port: agent.probePort, signal: signal(), log: () => {} },
+  });
+  await assert.rejects(second, Deno.errors.AddrInUse);
+  assert.equal((await agent.client.state(signal())).ready, true);
 });
 
 Deno.test("the agent checks, applies, keeps and reports over its private socket", async () => {

@@ -5,16 +5,27 @@ import { diffConfig } from "./diff.ts";
 import { FrrError } from "./errors.ts";
 import { pause } from "./pause.ts";
 import type { FrrApplyResult } from "./protocol.ts";
-import { missingDaemons, outputOf, parseVrfs } from "./state.ts";
+import { redact } from "./redact.ts";
+import { outputOf, parseVrfs, REQUIRED_DAEMONS, requireDaemons } from "./state.ts";
+import { askDaemons, DEFAULT_VTY_DIR } from "./vty.ts";
 import { checkConfig, firstRefusal, runVtysh, type VtyshReply, type VtyshTarget } from "./vtysh.ts";
 
 /** Refusals that time mends: bgpd hears of a removed VNI, or zebra of a removed VRF, a moment after the command. */
-const TRANSIENT = /Please unconfigure l3vni|Only inactive VRFs can be deleted/;
+const TRANSIENT =
+  /Please unconfigure l3vni|Dependent VRF instances exist|Only inactive VRFs can be deleted/;
 const ROUNDS = 20;
 const ROUND_PAUSE_MS = 100;
 
-/** FRR's own words on the running configuration. */
-const READ_COMMANDS = ["show daemons", "show vrf", "show running-config"] as const;
+const SHOW_CONFIG = "show running-config";
+const SHOW_VRFS = "show vrf";
+
+/** Each daemon shows its own part of the running configuration. */
+const RUNNING_QUESTIONS = {
+  zebra: [SHOW_CONFIG, SHOW_VRFS],
+  bgpd: [SHOW_CONFIG],
+  staticd: [SHOW_CONFIG],
+  bfdd: [SHOW_CONFIG],
+};
 
 /**
  * Checks a configuration and applies the difference to the running one, removals included; then reads it back.
@@ -29,11 +40,18 @@ export async function applyConfig(
   signal: AbortSignal,
 ): Promise<FrrApplyResult> {
   const start = performance.now();
-  await checkConfig(target, text, signal);
   const before = await readRunning(target, signal);
+  // What FRR shows already it knows.
+  if (diffConfig({ desired: text, ...before }).length > 0) {
+    await checkConfig(target, text, signal);
+  }
   try {
     const lines = await converge(target, text, before, signal);
-    return { changed: lines.length > 0, lines, seconds: (performance.now() - start) / 1000 };
+    return {
+      changed: lines.length > 0,
+      lines: lines.map(redact),
+      seconds: (performance.now() - start) / 1000,
+    };
   } catch (cause) {
     if (!(cause instanceof FrrError) || cause.code !== "FrrRefused") throw cause;
     const outcome = await restore(target, lastGood ?? before.running, signal);
@@ -43,21 +61,19 @@ export async function applyConfig(
 
 interface Running {
   readonly running: string;
+  readonly bgpd: string;
   readonly inactiveVrfs: readonly string[];
 }
 
 async function readRunning(target: VtyshTarget, signal: AbortSignal): Promise<Running> {
-  const replies = await runVtysh(target, READ_COMMANDS, signal);
-  const missing = missingDaemons(outputOf(replies, "show daemons"));
-  if (missing.length > 0) {
-    throw new FrrError(
-      "FrrUnavailable",
-      `Expected FRR's daemons to run, "${missing.join(", ")}" do not`,
-    );
-  }
+  const vtyDir = target.vtyDir ?? DEFAULT_VTY_DIR;
+  const { answering, replies } = await askDaemons(vtyDir, RUNNING_QUESTIONS, signal);
+  requireDaemons(REQUIRED_DAEMONS, answering);
+  const shown = replies.filter(({ command }) => command === SHOW_CONFIG);
   return {
-    running: outputOf(replies, "show running-config"),
-    inactiveVrfs: parseVrfs(outputOf(replies, "show vrf"), "")
+    running: shown.map(({ output }) => output).join("\n"),
+    bgpd: shown.find(({ daemon }) => daemon === "bgpd")?.output ?? "",
+    inactiveVrfs: parseVrfs(outputOf(replies, SHOW_VRFS), "")
       .filter((vrf) => vrf.state === "inactive").map((vrf) => vrf.name),
   };
 }
@@ -74,7 +90,7 @@ async function converge(
   let running = before;
   let refusal: VtyshReply | undefined;
   for (let round = 0;; round++) {
-    const lines = diffConfig({ desired: text, ...running });
+    const lines = upToRemovedInstances(diffConfig({ desired: text, ...running }));
     if (lines.length === 0) return given;
     const stuck = refusal === undefined && lines.join("\n") === previous.join("\n");
     if (stuck || round === ROUNDS) throw refusal === undefined ? notShown(lines) : refused(refusal);
@@ -85,6 +101,15 @@ async function converge(
     previous = lines;
     running = await readRunning(target, signal);
   }
+}
+
+/**
+ * What comes before the last instance of BGP is gone, if one is to go: bgpd may keep it until it hears from zebra that the VNIs are gone, and
+ * what follows would bring those back.
+ */
+function upToRemovedInstances(lines: readonly string[]): readonly string[] {
+  const last = lines.findLastIndex((line) => line.startsWith("no router bgp "));
+  return last === -1 ? lines : lines.slice(0, last + 1);
 }
 
 function notShown(lines: readonly string[]): FrrError {

@@ -3,7 +3,7 @@ import { applyConfig } from "./apply.ts";
 import { normaliseConfig } from "./config_tree.ts";
 import { FrrError } from "./errors.ts";
 import { readState } from "./state.ts";
-import { startFrrInstance } from "./testing/frr_instance.ts";
+import { type FrrInstance, startFrrInstance } from "./testing/frr_instance.ts";
 import { goldenNames, readGolden } from "./testing/goldens.ts";
 import { checkConfig, runVtysh, type VtyshTarget } from "./vtysh.ts";
 
@@ -41,8 +41,8 @@ Deno.test("a line that vtysh would not take as text is refused before vtysh sees
 Deno.test("FRR that does not run is unavailable, and a signal ends the waiting", async () => {
   const target = { vtyDir: "/nonexistent" };
   await assert.rejects(applyConfig(target, "", undefined, signal()), { code: "FrrUnavailable" });
-  await assert.rejects(readState(target, "", signal()), { code: "FrrUnavailable" });
-  await assert.rejects(readState(target, "", AbortSignal.abort()), { code: "FrrTimeout" });
+  await assert.rejects(readState(target.vtyDir, "", signal()), { code: "FrrUnavailable" });
+  await assert.rejects(readState(target.vtyDir, "", AbortSignal.abort()), { code: "FrrTimeout" });
 });
 
 Deno.test("a line that is longer than a terminal is wide is given and answered like any other", async () => {
@@ -82,6 +82,44 @@ Deno.test("every golden reaches a running FRR from every other in turn, and is e
   }
 });
 
+Deno.test("a bgpd that started anew without its filters has them again, though zebra shows them all the time", async () => {
+  await using frr = await startFrrInstance();
+  const text = await readGolden("two_tenants_same_prefix");
+  // As after an attempt that reached zebra while bgpd was away, and was not written to the file that bgpd starts from.
+  await frr.run("vtysh", ...filtersOf(text).flatMap((line) => ["-c", line]));
+  await frr.run(
+    "sh",
+    "-ec",
+    "pid=$(cat /run/frr/bgpd.pid); kill -9 $pid; tail --pid=$pid -f /dev/null",
+  );
+  await untilDaemons(frr);
+  const own = async () =>
+    filtersOf((await runVtysh(frr, ["show running-config bgpd"], signal()))[0]?.output ?? "");
+  assert.deepEqual(await own(), ["configure terminal"]);
+  await applyConfig(frr, text, undefined, signal());
+  assert.deepEqual(await own(), filtersOf(text));
+  assert.deepEqual((await applyConfig(frr, text, undefined, signal())).lines, []);
+});
+
+/** Lines that make a configuration's filters. */
+function filtersOf(text: string): string[] {
+  const filter = /^(?:ip prefix-list|route-map| match) .*$/gm;
+  return ["configure terminal", ...[...text.matchAll(filter)].map(([line]) => line)];
+}
+
+/** Waits until all daemons are there. */
+async function untilDaemons(target: FrrInstance): Promise<void> {
+  const end = performance.now() + 30_000;
+  for (;;) {
+    const state = await readState(target.vtyDir, "", signal()).catch((error: unknown) => {
+      if (!(error instanceof FrrError) || error.code !== "FrrUnavailable") throw error;
+    });
+    if (state?.ready === true) return;
+    if (performance.now() > end) throw new Error("FRR's daemons do not come back");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
 Deno.test("what bgpd refuses leaves the last good configuration", async () => {
   await using frr = await startFrrInstance();
   const good = await readGolden("two_tenants_same_prefix");
@@ -102,13 +140,13 @@ Deno.test("what bgpd refuses leaves the last good configuration", async () => {
 Deno.test("a VRF that is neither wanted nor in the kernel is forgotten", async () => {
   await using frr = await startFrrInstance();
   await applyConfig(frr, await readGolden("two_tenants_same_prefix"), undefined, signal());
-  const configured = await readState(frr, "", signal());
+  const configured = await readState(frr.vtyDir, "", signal());
   assert.deepEqual(configured.vrfs.map(({ name, state }) => ({ name, state })), [
     { name: "vrf-200", state: "inactive" },
     { name: "vrf-300", state: "inactive" },
   ]);
   await applyConfig(frr, await readGolden("alone"), undefined, signal());
-  const removed = await readState(frr, "", signal());
+  const removed = await readState(frr.vtyDir, "", signal());
   assert.deepEqual(removed.vrfs, []);
   assert.deepEqual(removed.vnis, []);
 });

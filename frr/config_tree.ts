@@ -46,7 +46,7 @@ export function parseConfig(text: string): ConfigNode[] {
 
 /**
  * The form in which two configurations that mean the same are the same text: contexts and lines sorted, one space of indentation a level,
- * nothing that FRR says of itself. VRF sections and address families that say nothing are left out, as FRR does.
+ * nothing that FRR says of itself. VRF sections, address families and a BFD section that say nothing are left out, as FRR does.
  */
 export function normaliseConfig(text: string): string {
   return printSorted(parseConfig(text), "");
@@ -86,7 +86,9 @@ function withoutFrrsOwn(nodes: readonly ConfigNode[]): ConfigNode[] {
     .filter((node) => !OWN_OF_FRR.some((pattern) => pattern.test(node.line)))
     .map((node) => node.line.startsWith("vrf ") ? withoutNetns(node) : node)
     .map((node) => ({ line: node.line, children: withoutFrrsOwn(node.children) }))
-    .filter((node) => !(/^(?:vrf|address-family) /.test(node.line) && node.children.length === 0));
+    .filter((node) =>
+      !(/^(?:(?:vrf|address-family) |bfd$)/.test(node.line) && node.children.length === 0)
+    );
 }
 
 function withoutNetns(node: ConfigNode): ConfigNode {

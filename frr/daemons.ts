@@ -5,7 +5,8 @@ import { FrrError } from "./errors.ts";
 import { pause } from "./pause.ts";
 import { REQUIRED_DAEMONS } from "./state.ts";
 
-const START_TIMEOUT_MS = 10_000;
+/** watchfrr itself waits 20 seconds for one daemon's answer; a machine that is emulated or overloaded needs that, and there are several. */
+const START_TIMEOUT_MS = 60_000;
 const POLL_MS = 50;
 const FRR_SCRIPTS = "/usr/lib/frr";
 
@@ -14,7 +15,7 @@ const FRR_SCRIPTS = "/usr/lib/frr";
  * they die; returns when all live. Stop them with {@link stopDaemons}.
  *
  * @param vtyDir Directory of the daemons' pid files
- * @throws {FrrError} `FrrUnavailable` when FRR's start script fails, or a daemon does not live within ten seconds
+ * @throws {FrrError} `FrrUnavailable` when FRR's start script fails, or a daemon does not live within a minute
  */
 export async function startDaemons(vtyDir: string, signal: AbortSignal): Promise<void> {
   const said = await runInitScript(signal);
@@ -29,16 +30,18 @@ export async function startDaemons(vtyDir: string, signal: AbortSignal): Promise
 }
 
 /**
- * Stops watchfrr and all daemons. Zebra goes last and withdraws the routes that it has put into the kernel.
+ * Stops watchfrr and all daemons. Zebra is killed first: asked to end, it would take its routes out of the kernel, and with them the way to
+ * every pod of another node until FRR is back. What it leaves is taken over by the next zebra (`-K`) or goes with the VRFs.
  *
  * @param vtyDir Directory of the daemons' pid files
  * @throws {FrrError} `FrrTimeout` when the signal is aborted before they have ended
  */
 export async function stopDaemons(vtyDir: string, signal: AbortSignal): Promise<void> {
-  for (const group of [["watchfrr"], ["bgpd", "staticd"], ["zebra"]]) {
-    const pids = await Promise.all(group.map((daemon) => livingPid(vtyDir, daemon)));
-    for (const pid of pids) {
-      if (pid !== undefined) terminate(pid);
+  const order = [["watchfrr"], ["zebra"], ["bgpd", "staticd", "bfdd"]];
+  for (const group of order) {
+    for (const daemon of group) {
+      const pid = await livingPid(vtyDir, daemon);
+      if (pid !== undefined) end(pid, daemon === "zebra" ? "SIGKILL" : "SIGTERM");
     }
     for (const daemon of group) {
       while (await livingPid(vtyDir, daemon) !== undefined) await pause(POLL_MS, signal);
@@ -81,9 +84,9 @@ async function livingPid(vtyDir: string, daemon: string): Promise<number | undef
   return name === daemon && state !== "Z" && state !== "X" ? pid : undefined;
 }
 
-function terminate(pid: number): void {
+function end(pid: number, signal: Deno.Signal): void {
   try {
-    Deno.kill(pid, "SIGTERM");
+    Deno.kill(pid, signal);
   } catch (cause) {
     ignoreAbsence(cause);
   }

@@ -1,16 +1,22 @@
 /**
  * The lines that turn one FRR configuration into another, in the order that FRR survives. Pure.
  *
- * VRF sections, BGP instances, prefix lists and route maps follow the desired text, removals included. Sections of any other kind are
- * added where they are missing and never removed: they belong to whoever wrote them.
+ * VRF sections, BGP instances, prefix lists, route maps and BFD profiles of this project follow the desired text, removals included.
+ * Sections of any other kind are added where they are missing and never removed: they belong to whoever wrote them.
  */
 
 import { childOf, type ConfigNode, parseConfig } from "./config_tree.ts";
+import { BFD_PROFILE_PREFIX } from "./render_neighbor.ts";
 
 /** What a difference is made from. */
 export interface DiffInput {
-  /** Output of `show running-config`. */
+  /** What any daemon shows as its running configuration, one after another. */
   readonly running: string;
+  /**
+   * What bgpd shows, as `running` when absent. Filters are added where bgpd lacks them, which uses them: zebra has copies and
+   * goes on showing them when bgpd starts anew without.
+   */
+  readonly bgpd?: string | undefined;
   /** The whole desired configuration. */
   readonly desired: string;
   /**
@@ -21,11 +27,12 @@ export interface DiffInput {
 }
 
 /**
- * Configuration lines for vtysh, in order: `no vni`, BGP instances of VRFs, the BGP instance itself; then prefix lists and route maps,
- * VNIs, BGP; then what is no longer referred to. Empty when both configurations mean the same.
+ * Configuration lines for vtysh, in order: `no vni`, BGP instances of VRFs, the BGP instance itself; then prefix lists and route maps, BFD
+ * profiles, VNIs, BGP; then what is no longer referred to. Empty when both configurations mean the same.
  */
 export function diffConfig(input: DiffInput): string[] {
   const running = parseConfig(input.running);
+  const inBgpd = input.bgpd === undefined ? running : parseConfig(input.bgpd);
   const desired = parseConfig(input.desired);
   const removedRouters = routersToRemove(running, desired);
   const removedVnis = vnisToRemove(running, desired, new Set(removedRouters.map(vrfOfRouter)));
@@ -35,14 +42,16 @@ export function diffConfig(input: DiffInput): string[] {
     ...removedRouters.map((line) => `no ${line}`),
     ...kept.filter((node) => isVrf(node) && childOf(desired, node.line) === undefined)
       .flatMap((node) => changeContext(node, { line: node.line, children: [] })),
-    ...desired.filter(isFilter).flatMap((node) => changeContext(childOf(kept, node.line), node)),
-    ...desired.filter((node) => !isFilter(node) && !isRouter(node)).flatMap((node) =>
-      changeContext(childOf(kept, node.line), node)
-    ),
+    ...desired.filter(isFilter).flatMap((node) => changeContext(childOf(inBgpd, node.line), node)),
+    ...changeProfiles(kept, desired),
+    ...desired.filter((node) => !isFilter(node) && !isRouter(node) && !isBfd(node)).flatMap((
+      node,
+    ) => changeContext(childOf(kept, node.line), node)),
     ...desired.filter(isRouter).toSorted(defaultInstanceFirst).flatMap((node) =>
       changeContext(childOf(kept, node.line), node)
     ),
     ...filtersToRemove(kept, desired),
+    ...removeProfiles(kept, desired),
     ...(input.inactiveVrfs ?? []).filter((name) => childOf(desired, `vrf ${name}`) === undefined)
       .toSorted().map((name) => `no vrf ${name}`),
   ];
@@ -65,7 +74,10 @@ function routersToRemove(running: readonly ConfigNode[], desired: readonly Confi
     .map((node) => node.line);
 }
 
-/** A VNI goes when it is not desired, and also when the VRF's BGP instance goes: FRR refuses the one before the other. */
+/**
+ * A VNI goes when it is not desired, and also when the VRF's BGP instance or the node's goes: FRR refuses the one before the other, for each
+ * VNI has an instance, though it may be one of bgpd's own that it does not show.
+ */
 function vnisToRemove(
   running: readonly ConfigNode[],
   desired: readonly ConfigNode[],
@@ -75,6 +87,7 @@ function vnisToRemove(
     vrf.children
       .filter((child) => child.line.startsWith("vni "))
       .filter((vni) =>
+        vrfsWithoutRouter.has("") ||
         vrfsWithoutRouter.has(vrf.line.slice("vrf ".length)) ||
         childOf(childOf(desired, vrf.line)?.children ?? [], vni.line) === undefined
       )
@@ -162,25 +175,57 @@ function filtersToRemove(running: readonly ConfigNode[], desired: readonly Confi
   ].map((node) => `no ${node.line}`);
 }
 
+/** BFD profiles that are missing or different. */
+function changeProfiles(running: readonly ConfigNode[], desired: readonly ConfigNode[]): string[] {
+  const before = profilesOf(running);
+  const lines = profilesOf(desired).flatMap((node) =>
+    changeContext(childOf(before, node.line), node)
+  );
+  return lines.length === 0 ? [] : ["bfd", ...lines, "exit"];
+}
+
+/** BFD profiles of this project that nothing refers to any more. */
+function removeProfiles(running: readonly ConfigNode[], desired: readonly ConfigNode[]): string[] {
+  const wanted = profilesOf(desired);
+  const gone = profilesOf(running).filter(({ line }) =>
+    line.startsWith(`profile ${BFD_PROFILE_PREFIX}`) && childOf(wanted, line) === undefined
+  );
+  return gone.length === 0 ? [] : ["bfd", ...gone.map(({ line }) => `no ${line}`), "exit"];
+}
+
+function profilesOf(nodes: readonly ConfigNode[]): readonly ConfigNode[] {
+  const section = nodes.find(isBfd);
+  return section?.children.filter(({ line }) => line.startsWith("profile ")) ?? [];
+}
+
 /** Settings of which a context holds one: the new line replaces the old one, and removing it first would only cause a gap. */
 const SINGLE: readonly RegExp[] = [
   /^bgp router-id /,
   /^rd /,
   /^redistribute \S+/,
+  /^table-map /,
   /^neighbor \S+ remote-as /,
-  /^match ip address /,
-  /^ip prefix-list \S+ seq \d+ /,
+  /^neighbor \S+ (?:description|ebgp-multihop|update-source|bfd profile|password|timers connect) /,
+  /^neighbor \S+ timers (?=\d)/,
+  /^neighbor \S+ allowas-in(?= |$)/,
+  /^(?:detect-multiplier|transmit-interval|receive-interval) /,
+  /^match (?:ip|ipv6) address /,
+  /^match evpn (?:route-type|vni) /,
+  /^set ip next-hop /,
+  /^(?:ip|ipv6) prefix-list \S+ seq \d+ /,
 ];
 
 /** Whether a running line is desired as it is, or replaced by a desired line of the same setting. */
 function coveredBy(line: string, desired: readonly ConfigNode[]): boolean {
   if (childOf(desired, line) !== undefined) return true;
-  const key = SINGLE.map((pattern) => pattern.exec(line)?.[0]).find((match) => match !== undefined);
-  return key !== undefined &&
-    desired.some((node) => `${node.line} `.startsWith(key.trimEnd() + " "));
+  const setting = SINGLE.find((pattern) => pattern.test(line));
+  const key = setting?.exec(line)?.[0];
+  return key !== undefined && desired.some((node) => setting?.exec(node.line)?.[0] === key);
 }
 
 function negate(line: string): string {
+  const password = /^neighbor \S+ password(?= )/.exec(line)?.[0];
+  if (password !== undefined) return `no ${password}`;
   return line.startsWith("no ") ? line.slice("no ".length) : `no ${line}`;
 }
 
@@ -192,12 +237,16 @@ function isRouter(node: ConfigNode): boolean {
   return node.line.startsWith("router bgp ");
 }
 
+function isBfd(node: ConfigNode): boolean {
+  return node.line === "bfd";
+}
+
 function isVrf(node: ConfigNode): boolean {
   return node.line.startsWith("vrf ");
 }
 
 function isFilter(node: ConfigNode): boolean {
-  return node.line.startsWith("ip prefix-list ") || node.line.startsWith("route-map ");
+  return /^(?:ip prefix-list|ipv6 prefix-list|route-map) /.test(node.line);
 }
 
 function vrfOfRouter(line: string): string {
@@ -213,7 +262,7 @@ function isSubcontext(line: string): boolean {
 }
 
 function isContext(line: string): boolean {
-  return /^(?:vrf|router|route-map|interface|address-family) /.test(line);
+  return /^(?:vrf|router|route-map|interface|address-family|profile) /.test(line);
 }
 
 function leaving(line: string): string {

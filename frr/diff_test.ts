@@ -79,6 +79,24 @@ Deno.test("a VRF goes in the order that FRR survives, and is forgotten only once
   );
 });
 
+Deno.test("filters that bgpd lacks are given again, though another daemon shows them", async () => {
+  const text = await readGolden("two_tenants_same_prefix");
+  assert.deepEqual(diffConfig({ running: text, bgpd: text, desired: text }), []);
+  const bgpd = text.replace(/^ip prefix-list export-vrf-300 .*$/m, "")
+    .replace(/^route-map export-vrf-200 .*\n.*$/m, "");
+  assert.deepEqual(diffConfig({ running: text, bgpd, desired: text }), [
+    "ip prefix-list export-vrf-300 seq 10 permit 10.150.0.0/16 le 32",
+    ...["route-map export-vrf-200 permit 10", "match ip address prefix-list export-vrf-200"],
+    "exit",
+  ]);
+  const removed = diffConfig({
+    running: text,
+    bgpd,
+    desired: await readGolden("mesh_without_vrf"),
+  });
+  assert.ok(removed.includes("no route-map export-vrf-200 permit 10"), removed.join("\n"));
+});
+
 Deno.test("an inactive VRF that is wanted is waited for, not forgotten", async () => {
   const text = await readGolden("two_tenants_same_prefix");
   const inactiveVrfs = ["vrf-200", "vrf-300"];

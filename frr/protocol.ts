@@ -23,14 +23,20 @@ export interface FrrVrfState {
   readonly interfaces: readonly string[];
 }
 
-/** An L3VNI as zebra sees it. */
+/** A VNI as zebra and bgpd see it. */
 export interface FrrVniState {
   /** Name of the VRF. */
   readonly vrf: string;
   /** VXLAN network identifier. */
   readonly vni: number;
-  /** `Up` once zebra has joined VRF, bridge and VXLAN device. */
+  /** Whether it routes (type 5) or stretches a subnet (types 2 and 3). */
+  readonly type: "l3vni" | "l2vni";
+  /** `Up` once zebra has joined VRF, bridge and VXLAN device, and for an l2vni bgpd announces it. */
   readonly state: "Up" | "Down";
+  /** How many other nodes have announced the same l2vni; absent for an l3vni. */
+  readonly remoteVteps?: number | undefined;
+  /** How many addresses zebra knows in the subnet of an l2vni, those of the node's gateways included; absent for an l3vni. */
+  readonly neighbors?: number | undefined;
   /** Name of the bridge, once known. */
   readonly svi?: string | undefined;
   /** Name of the VXLAN device, once known. */
@@ -41,7 +47,7 @@ export interface FrrVniState {
 
 /** A BGP peer of the address family `l2vpn evpn`. */
 export interface FrrPeerState {
-  /** IPv4 address of the peer. */
+  /** Address of the peer. */
   readonly address: string;
   /** State of RFC 4271, section 8.2.2, as FRR writes it, such as `Active`, `Established`, or `Idle (Admin)`. */
   readonly state: string;
@@ -49,6 +55,12 @@ export interface FrrPeerState {
   readonly established: boolean;
   /** EVPN prefixes accepted from the peer. */
   readonly prefixesReceived: number;
+  /** Its AS number. */
+  readonly asn?: number | undefined;
+  /** Whether BFD finds the path to it up; absent without a BFD session. */
+  readonly bfd?: "up" | "down" | undefined;
+  /** Why the session is not up, in FRR's words; absent while it is, or when FRR does not say. */
+  readonly lastError?: string | undefined;
 }
 
 /** What FRR has really done with its configuration. */
@@ -59,17 +71,24 @@ export interface FrrState {
   readonly epoch: string;
   /** VRFs, sorted by name. */
   readonly vrfs: readonly FrrVrfState[];
-  /** L3VNIs, sorted by VRF. */
+  /** VNIs, sorted by VRF and number. */
   readonly vnis: readonly FrrVniState[];
   /** EVPN peers, sorted by address. */
   readonly peers: readonly FrrPeerState[];
+  /** FRR's daemons that answer, sorted by name; absent when the agent does not say. */
+  readonly daemons?: readonly string[] | undefined;
+  /**
+   * Addresses that zebra knows, by the name of the link, such as `10.150.0.1/26`: link-local ones are not among them, nor further ones of the
+   * same subnet. Of links with the same name in several VRFs it is one's. Absent when the agent does not say.
+   */
+  readonly addresses?: Readonly<Record<string, readonly string[]>> | undefined;
 }
 
 /** What applying a configuration has done. */
 export interface FrrApplyResult {
   /** Whether anything had to be changed. */
   readonly changed: boolean;
-  /** The lines given to FRR, in order. */
+  /** The lines given to FRR, in order; passwords are hidden. */
   readonly lines: readonly string[];
   /** How long it took, in seconds. */
   readonly seconds: number;
@@ -97,11 +116,15 @@ export interface FrrPrefixRoute {
   readonly nexthop: string;
   /** The peer that it came from; empty for a route of this node. */
   readonly peer: string;
+  /** MAC for which the VTEP routes (RFC 9135, section 8.1); absent where the route has none. */
+  readonly routerMac?: string | undefined;
+  /** Route targets that it carries. */
+  readonly routeTargets: readonly string[];
 }
 
 /** Routes for a person to look at. */
 export interface FrrRoutes {
-  /** Routes of the VRF's table. */
+  /** Routes of the VRF's table, IPv4 before IPv6; IPv6 link routes are among them. */
   readonly routes: readonly FrrRoute[];
   /** EVPN type-5 routes of all VRFs. */
   readonly prefixRoutes: readonly FrrPrefixRoute[];
@@ -135,7 +158,10 @@ const stateSchema: z.ZodType<FrrState> = z.object({
   vnis: z.array(z.object({
     vrf: z.string(),
     vni: z.number(),
+    type: z.enum(["l3vni", "l2vni"]),
     state: z.enum(["Up", "Down"]),
+    remoteVteps: z.number().optional(),
+    neighbors: z.number().optional(),
     svi: z.string().optional(),
     vxlan: z.string().optional(),
     routerMac: z.string().optional(),
@@ -145,7 +171,12 @@ const stateSchema: z.ZodType<FrrState> = z.object({
     state: z.string(),
     established: z.boolean(),
     prefixesReceived: z.number(),
+    asn: z.number().optional(),
+    bfd: z.enum(["up", "down"]).optional(),
+    lastError: z.string().optional(),
   })),
+  daemons: z.array(z.string()).optional(),
+  addresses: z.record(z.string(), z.array(z.string())).optional(),
 });
 
 const routesSchema: z.ZodType<FrrRoutes> = z.object({
@@ -160,6 +191,8 @@ const routesSchema: z.ZodType<FrrRoutes> = z.object({
     prefix: z.string(),
     nexthop: z.string(),
     peer: z.string(),
+    routerMac: z.string().optional(),
+    routeTargets: z.array(z.string()).default([]),
   })),
 });
 

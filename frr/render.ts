@@ -1,7 +1,17 @@
 /** The model as FRR configuration text. Pure: the same model gives the same bytes, whatever the order of its lists. */
 
+import { type IpFamily, parseAddress } from "../lib/net/address.ts";
 import type { FrrModel, FrrNeighbor, FrrVrf } from "./model.ts";
-import { requireIpv4, requirePrefix, validateModel } from "./validate.ts";
+import {
+  familiesOf,
+  filterName,
+  filterRouteMaps,
+  prefixListSections,
+  tableMapLines,
+} from "./render_filters.ts";
+import { peerRouteMapLines, peerRouteMaps } from "./render_peer_filters.ts";
+import { bfdSection, isExternal, neighborFamilyLines, neighborLines } from "./render_neighbor.ts";
+import { validateModel } from "./validate.ts";
 
 /** A VRF that BGP carries by itself. */
 type RoutedVrf = FrrVrf & { readonly l3vni: number };
@@ -18,8 +28,10 @@ export function renderFrr(model: FrrModel): string {
   validateModel(model);
   const vrfs = model.vrfs.filter(isRouted).toSorted((a, b) => compareText(a.name, b.name));
   const sections = [
-    ...(vrfs.length > 0 ? [vrfs.map(exportPrefixList)] : []),
-    ...vrfs.map(exportRouteMap),
+    ...prefixListSections(vrfs),
+    ...vrfs.flatMap(filterRouteMaps),
+    ...peerRouteMaps({ ...model, neighbors: model.neighbors.toSorted(compareAddress) }),
+    ...bfdSection(model.neighbors),
     ...vrfs.map(vniSection),
     routerSection(model),
     ...vrfs.map((vrf) => vrfRouterSection(model.asn, vrf)),
@@ -27,9 +39,9 @@ export function renderFrr(model: FrrModel): string {
   return sections.map((lines) => [...lines, "!"].join("\n") + "\n").join("");
 }
 
-/** Name of the prefix list and of the route map that guard what leaves a VRF. */
-export function exportFilterName(vrfName: string): string {
-  return `export-${vrfName}`;
+/** Extra lines, each once. */
+function indented(indent: string, lines: readonly string[] = []): string[] {
+  return [...new Set(lines)].map((line) => indent + line);
 }
 
 function isRouted(vrf: FrrVrf): vrf is RoutedVrf {
@@ -45,37 +57,57 @@ function routerSection(model: FrrModel): string[] {
   return [
     `router bgp ${model.asn}`,
     ` bgp router-id ${model.routerId}`,
+    // FRR would exchange nothing with an external peer that no route map is given for.
+    ...neighbors.some((each) => isExternal(each, model.asn))
+      ? [" no bgp ebgp-requires-policy"]
+      : [],
     " no bgp default ipv4-unicast",
-    ...neighbors.map((neighbor) => ` neighbor ${neighbor.address} remote-as ${neighbor.remoteAs}`),
+    ...neighbors.flatMap((each) => neighborLines(each, model.asn)),
+    ...indented(" ", model.extra?.bgp),
     " !",
     " address-family l2vpn evpn",
-    ...neighbors.map((neighbor) => `  neighbor ${neighbor.address} activate`),
+    ...neighbors.flatMap((each) => [
+      ...neighborFamilyLines(each),
+      ...peerRouteMapLines(each, model.nextHop),
+    ]),
     "  advertise-all-vni",
     ...(model.advertiseSviIp === true ? ["  advertise-svi-ip"] : []),
+    ...indented("  ", model.extra?.evpn),
     " exit-address-family",
     "exit",
   ];
 }
 
 function vrfRouterSection(asn: number, vrf: RoutedVrf): string[] {
-  const filter = exportFilterName(vrf.name);
+  const families = familiesOf(vrf);
   return [
     `router bgp ${asn} vrf ${vrf.name}`,
     ` bgp router-id ${vrf.routerId}`,
+    ...indented(" ", vrf.extra?.bgp),
     " !",
-    " address-family ipv4 unicast",
-    ...["kernel", "connected", "static"].map((source) =>
-      `  redistribute ${source} route-map ${filter}`
-    ),
-    " exit-address-family",
-    " !",
+    ...families.flatMap(({ family }) => redistribution(vrf, family)),
     " address-family l2vpn evpn",
-    "  advertise ipv4 unicast",
+    ...families.map(({ family }) => `  advertise ipv${family} unicast`),
     `  rd ${vrf.rd}`,
     ...routeTargetLines("import", asn, vrf),
     ...routeTargetLines("export", asn, vrf),
+    ...indented("  ", vrf.extra?.evpn),
     " exit-address-family",
     "exit",
+  ];
+}
+
+function redistribution(vrf: RoutedVrf, family: IpFamily): string[] {
+  const filter = filterName("export", vrf.name, family);
+  return [
+    ` address-family ipv${family} unicast`,
+    ...["kernel", "connected", "static"].map((source) =>
+      `  redistribute ${source} route-map ${filter}`
+    ),
+    ...tableMapLines(vrf, family),
+    ...indented("  ", family === 4 ? vrf.extra?.ipv4 : vrf.extra?.ipv6),
+    " exit-address-family",
+    " !",
   ];
 }
 
@@ -94,22 +126,13 @@ function routeTargetLines(direction: "import" | "export", asn: number, vrf: Rout
     .map((target) => `  route-target ${direction} ${target}`);
 }
 
-/** Keeps the VRF's default route and its link routes (169.254.0.0/16) from being exported. */
-function exportPrefixList(vrf: RoutedVrf): string {
-  const length = requirePrefix(vrf.prefix, "prefix");
-  const orLonger = length < 32 ? " le 32" : "";
-  return `ip prefix-list ${exportFilterName(vrf.name)} seq 10 permit ${vrf.prefix}${orLonger}`;
-}
-
-function exportRouteMap(vrf: RoutedVrf): string[] {
-  const name = exportFilterName(vrf.name);
-  return [`route-map ${name} permit 10`, ` match ip address prefix-list ${name}`, "exit"];
-}
-
 function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
+/** IPv4 before IPv6, then the lower first. */
 function compareAddress(a: FrrNeighbor, b: FrrNeighbor): number {
-  return requireIpv4(a.address, "address") - requireIpv4(b.address, "address");
+  const [left, right] = [parseAddress(a.address), parseAddress(b.address)];
+  if (left.family !== right.family) return left.family - right.family;
+  return left.value < right.value ? -1 : left.value > right.value ? 1 : 0;
 }

@@ -1,8 +1,10 @@
 /** FRR's state from the output of its show commands, as the agent reports it. */
 
 import { z } from "zod";
+import { frrUnavailable } from "./errors.ts";
+import { l2vniCommands, parseL2vnis } from "./l2vni_state.ts";
+import { bfdCommand, explainPeers, parseBfdSessions, parsePeers } from "./peer_state.ts";
 import type {
-  FrrPeerState,
   FrrPrefixRoute,
   FrrRoute,
   FrrRoutes,
@@ -10,58 +12,82 @@ import type {
   FrrVniState,
   FrrVrfState,
 } from "./protocol.ts";
-import { runVtysh, type VtyshReply, type VtyshTarget } from "./vtysh.ts";
+import { askDaemons } from "./vty.ts";
+import type { VtyshReply } from "./vtysh.ts";
 
 /** The daemons without which a node's configuration cannot work. */
 export const REQUIRED_DAEMONS: readonly string[] = ["zebra", "bgpd", "staticd"];
 
-const STATE_COMMANDS = [
-  "show daemons",
-  "show vrf",
-  "show interface vrf all brief",
-  "show vrf vni json",
-  "show bgp l2vpn evpn summary json",
-] as const;
+const [zebraL2vnis, bgpL2vnis] = l2vniCommands;
+const evpnSummary = "show bgp l2vpn evpn summary json";
+
+/** What is asked of whom; staticd and its like only whether they answer. */
+const STATE_QUESTIONS = {
+  zebra: [
+    "show vrf",
+    "show interface vrf all brief",
+    "show interface vrf all brief json",
+    "show vrf vni json",
+    zebraL2vnis,
+  ],
+  bgpd: [bgpL2vnis, evpnSummary],
+  staticd: [],
+  bfdd: [bfdCommand],
+};
 
 /**
  * Reads the state of a running FRR.
  *
+ * @param vtyDir Directory of the daemons' vty sockets
  * @param epoch What tells this run of zebra and bgpd from another
- * @throws {FrrError} As `runVtysh`
+ * @throws {FrrError} As `askDaemons`; `FrrUnavailable` too where zebra or bgpd does not run
  */
 export async function readState(
-  target: VtyshTarget,
+  vtyDir: string,
   epoch: string,
   signal: AbortSignal,
 ): Promise<FrrState> {
-  const replies = await runVtysh(target, STATE_COMMANDS, signal);
+  const { answering, replies } = await askDaemons(vtyDir, STATE_QUESTIONS, signal);
+  requireDaemons(["zebra", "bgpd"], answering);
   return {
-    ready: missingDaemons(outputOf(replies, "show daemons")).length === 0,
+    ready: missingDaemons(answering).length === 0,
     epoch,
     vrfs: parseVrfs(
       outputOf(replies, "show vrf"),
       outputOf(replies, "show interface vrf all brief"),
     ),
-    vnis: parseVnis(outputOf(replies, "show vrf vni json")),
-    peers: parsePeers(outputOf(replies, "show bgp l2vpn evpn summary json")),
+    vnis: [
+      ...parseVnis(outputOf(replies, "show vrf vni json")),
+      ...parseL2vnis(...l2vniCommands.map((command) => outputOf(replies, command))),
+    ].toSorted((a, b) => compareText(a.vrf, b.vrf) || a.vni - b.vni),
+    daemons: answering.toSorted(),
+    addresses: parseAddresses(outputOf(replies, "show interface vrf all brief json")),
+    peers: await explainPeers(
+      vtyDir,
+      parsePeers(outputOf(replies, evpnSummary)),
+      parseBfdSessions(outputOf(replies, bfdCommand)),
+      signal,
+    ),
   };
 }
 
 /**
  * Reads the routes of a VRF, and the EVPN type-5 routes of all.
  *
- * @throws {FrrError} As `runVtysh`
+ * @throws {FrrError} As `askDaemons`; `FrrUnavailable` too where zebra or bgpd does not run
  */
 export async function readRoutes(
-  target: VtyshTarget,
+  vtyDir: string,
   vrf: string,
   signal: AbortSignal,
 ): Promise<FrrRoutes> {
-  const table = `show ip route vrf ${vrf} json`;
+  const tables = ["ip", "ipv6"].map((version) => `show ${version} route vrf ${vrf} json`);
   const prefixes = "show bgp l2vpn evpn route type prefix json";
-  const replies = await runVtysh(target, [table, prefixes], signal);
+  const questions = { zebra: tables, bgpd: [prefixes] };
+  const { answering, replies } = await askDaemons(vtyDir, questions, signal);
+  requireDaemons(["zebra", "bgpd"], answering);
   return {
-    routes: parseRouteTable(outputOf(replies, table)),
+    routes: tables.flatMap((table) => parseRouteTable(outputOf(replies, table))),
     prefixRoutes: parsePrefixRoutes(outputOf(replies, prefixes)),
   };
 }
@@ -71,10 +97,19 @@ export function outputOf(replies: readonly VtyshReply[], command: string): strin
   return replies.find((reply) => reply.command === command)?.output ?? "";
 }
 
-/** The required daemons that `show daemons` does not list. */
-export function missingDaemons(showDaemons: string): string[] {
-  const present = new Set(showDaemons.trim().split(/\s+/));
-  return REQUIRED_DAEMONS.filter((daemon) => !present.has(daemon));
+/** The required daemons that are not among those that answer. */
+export function missingDaemons(answering: readonly string[]): string[] {
+  return REQUIRED_DAEMONS.filter((daemon) => !answering.includes(daemon));
+}
+
+/**
+ * Sees that daemons answer.
+ *
+ * @throws {FrrError} `FrrUnavailable` with those that do not
+ */
+export function requireDaemons(required: readonly string[], answering: readonly string[]): void {
+  const missing = required.filter((daemon) => !answering.includes(daemon));
+  if (missing.length > 0) throw frrUnavailable(`not running: ${missing.join(", ")}`);
 }
 
 /** VRFs from `show vrf` and `show interface vrf all brief`; the JSON of the latter drops links of the same name. */
@@ -86,6 +121,16 @@ export function parseVrfs(showVrf: string, showInterfaces: string): FrrVrfState[
     state: id === undefined ? "inactive" as const : "active" as const,
     interfaces: links.filter(([, , vrf]) => vrf === name).map(([link = ""]) => link).toSorted(),
   })).toSorted((a, b) => compareText(a.name, b.name));
+}
+
+const briefInterfaces = z.record(
+  z.string(),
+  z.object({ addresses: z.array(z.string()) }).transform(({ addresses }) => addresses),
+);
+
+/** Addresses by link from `show interface vrf all brief json`; its text leaves all IPv6 addresses out but one. */
+export function parseAddresses(json: string): Record<string, readonly string[]> {
+  return briefInterfaces.safeParse(parseJson(json)).data ?? {};
 }
 
 /** FRR writes the word `None`, or nothing, for what it does not know. */
@@ -109,27 +154,13 @@ export function parseVnis(json: string): FrrVniState[] {
   return (parsed.data?.vrfs ?? []).map((entry) => ({
     vrf: entry.vrf,
     vni: entry.vni,
+    type: "l3vni" as const,
     state: entry.state === "Up" ? "Up" as const : "Down" as const,
     svi: entry.sviIntf,
     vxlan: entry.vxlanIntf,
     // Once the bridge is gone FRR prints what happens to be in its memory.
     routerMac: entry.sviIntf === undefined ? undefined : entry.routerMac,
   })).toSorted((a, b) => compareText(a.vrf, b.vrf));
-}
-
-const evpnSummary = z.object({
-  peers: z.record(z.string(), z.object({ state: z.string(), pfxRcd: z.number().default(0) })),
-});
-
-/** Peers from `show bgp l2vpn evpn summary json`; none when there is no BGP instance yet. */
-export function parsePeers(json: string): FrrPeerState[] {
-  const parsed = evpnSummary.safeParse(parseJson(json));
-  return Object.entries(parsed.data?.peers ?? {}).map(([address, peer]) => ({
-    address,
-    state: peer.state,
-    established: peer.state === "Established",
-    prefixesReceived: peer.pfxRcd,
-  })).toSorted((a, b) => compareText(a.address, b.address));
 }
 
 const routeTable = z.record(
@@ -142,7 +173,7 @@ const routeTable = z.record(
   })),
 );
 
-/** Routes from `show ip route vrf X json`. */
+/** Routes from `show ip route vrf X json` or `show ipv6 route vrf X json`. */
 export function parseRouteTable(json: string): FrrRoute[] {
   const parsed = routeTable.safeParse(parseJson(json));
   return Object.entries(parsed.data ?? {}).flatMap(([prefix, routes]) =>
@@ -163,6 +194,7 @@ const prefixRoute = z.object({
     ipLen: z.number(),
     peerId: z.string(),
     nexthops: z.array(z.object({ ip: z.string() })),
+    extendedCommunity: z.object({ string: z.string() }).optional(),
   }))),
 });
 
@@ -177,8 +209,17 @@ export function parsePrefixRoutes(json: string): FrrPrefixRoute[] {
         prefix: `${path.ip}/${path.ipLen}`,
         nexthop: path.nexthops[0]?.ip ?? "",
         peer: path.peerId === "(unspec)" ? "" : path.peerId,
+        ...parseCommunities(path.extendedCommunity?.string ?? ""),
       }))
   ).toSorted((a, b) => compareText(a.rd, b.rd) || compareText(a.prefix, b.prefix));
+}
+
+/** What FRR writes as `RT:65000:200 ET:8 Rmac:02:00:00:00:00:01`. */
+function parseCommunities(text: string): Pick<FrrPrefixRoute, "routerMac" | "routeTargets"> {
+  return {
+    routerMac: /(?:^| )Rmac:(\S+)/.exec(text)?.[1],
+    routeTargets: [...text.matchAll(/(?:^| )RT:(\S+)/g)].map(([, target = ""]) => target),
+  };
 }
 
 function parseJson(text: string): unknown {

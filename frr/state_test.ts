@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import {
   missingDaemons,
-  parsePeers,
+  parseAddresses,
   parsePrefixRoutes,
   parseRouteTable,
   parseVnis,
   parseVrfs,
 } from "./state.ts";
+import { parseBfdSessions, parseLastError, parsePeers } from "./peer_state.ts";
 import { firstRefusal, splitTranscript } from "./vtysh.ts";
 
 Deno.test("output that is no JSON or has another form is no state, not a failure", () => {
@@ -23,12 +24,34 @@ Deno.test("output that is no JSON or has another form is no state, not a failure
   ) {
     assert.deepEqual(parseVnis(text), []);
     assert.deepEqual(parsePeers(text), []);
+    assert.equal(parseBfdSessions(text).size, 0);
+    assert.equal(parseLastError("192.0.2.1", text), undefined);
     assert.deepEqual(parseVrfs(text, text), []);
     assert.deepEqual(parsePrefixRoutes(text), []);
+    assert.deepEqual(parseAddresses(text), {});
   }
   assert.deepEqual(parseRouteTable("{}"), []);
-  assert.deepEqual(missingDaemons(""), ["zebra", "bgpd", "staticd"]);
-  assert.deepEqual(missingDaemons(" zebra bgpd watchfrr staticd"), []);
+  assert.deepEqual(missingDaemons([]), ["zebra", "bgpd", "staticd"]);
+  assert.deepEqual(missingDaemons(["zebra", "bgpd", "bfdd", "staticd"]), []);
+});
+
+Deno.test("a peer of the own AS number has none before its session was up, whatever FRR prints", () => {
+  const peer = (remoteAs: number) => ({ state: "Active", pfxRcd: 0, remoteAs });
+  const peers = { "192.0.2.1": peer(0), "192.0.2.2": peer(65001) };
+  const asns = parsePeers(JSON.stringify({ peers })).map(({ asn }) => asn);
+  assert.deepEqual(asns, [undefined, 65001]);
+});
+
+Deno.test("addresses come by the link that zebra knows them of", () => {
+  const link = (vrfName: string, ...addresses: string[]) => ({ status: "up", vrfName, addresses });
+  const shown = {
+    "lo": link("vrf-200"),
+    "l3br-200": link("vrf-200", "10.150.1.1/26", "fd00:150::1/64", "fd00:150:0:1::1/64"),
+  };
+  assert.deepEqual(parseAddresses(JSON.stringify(shown)), {
+    "lo": [],
+    "l3br-200": ["10.150.1.1/26", "fd00:150::1/64", "fd00:150:0:1::1/64"],
+  });
 });
 
 Deno.test("VRFs come with the links that zebra sees in them, though each namespace has its own lo", () => {
@@ -59,6 +82,7 @@ Deno.test("what FRR does not know of a VNI is absent, also when it prints freed 
     assert.deepEqual(state, {
       vrf: "vrf-200",
       vni: 50200,
+      type: "l3vni",
       state: "Down",
       svi: undefined,
       vxlan: undefined,
@@ -74,4 +98,14 @@ Deno.test("a transcript is cut at the repeated commands", () => {
   assert.deepEqual(replies.map((reply) => reply.output), ["1\n2", "", "% No", ""]);
   assert.equal(firstRefusal(replies)?.command, " no x");
   assert.throws(() => splitTranscript(["show b"], transcript), { code: "FrrUnavailable" });
+});
+
+Deno.test("a peer that is down tells the last notification, else the last reset", () => {
+  const told = (neighbor: unknown) =>
+    parseLastError("192.0.2.1", JSON.stringify({ "192.0.2.1": neighbor }));
+  const lastResetDueTo = "Waiting for peer OPEN";
+  assert.equal(told({ lastResetDueTo }), lastResetDueTo);
+  const lastNotificationReason = "OPEN Message Error/Bad Peer AS";
+  assert.equal(told({ lastResetDueTo, lastNotificationReason }), lastNotificationReason);
+  assert.equal(told({}), undefined);
 });

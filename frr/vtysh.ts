@@ -1,14 +1,12 @@
 /** FRR's shell, run as a process: commands go in on its standard input, so that one process serves a whole batch. */
 
 import { messageOf } from "../lib/errors.ts";
-import { FrrError } from "./errors.ts";
+import { FrrError, frrTimeout, frrUnavailable } from "./errors.ts";
 
 /** Which FRR vtysh talks to. */
 export interface VtyshTarget {
   /** Directory of the daemons' vty sockets (`--vty_socket`); FRR's own, `/var/run/frr`, when absent. */
   readonly vtyDir?: string | undefined;
-  /** FRR's pathspace (`-N`), for several FRRs in one mount namespace. */
-  readonly pathspace?: string | undefined;
 }
 
 /** A command and what FRR said to it. */
@@ -23,7 +21,9 @@ export interface VtyshReply {
 const SAFE_LINE = /^[\x20-\x3e\x40-\x7e]*$/;
 const FINAL_PROMPT = /\n\S+# \n?$/;
 const REFUSAL = /^(?:line \d+: )?%/m;
-const DAEMON_DOWN = /^(?:\S+ is not running|Exiting: failed to connect to any daemons\.)$/m;
+/** Not bfdd: only peers with BFD need it. */
+const DAEMON_DOWN =
+  /^(?:(?!bfdd )\S+ is not running|Exiting: failed to connect to any daemons\.)$/m;
 
 /**
  * Gives commands to vtysh and returns FRR's reply to each.
@@ -37,7 +37,7 @@ export async function runVtysh(
 ): Promise<VtyshReply[]> {
   commands.forEach(requireSafeLine);
   const { stdout, stderr } = await execute(target, [], commands.join("\n") + "\n", signal);
-  if (DAEMON_DOWN.test(stderr) || DAEMON_DOWN.test(stdout)) throw unavailable(stderr || stdout);
+  if (DAEMON_DOWN.test(stderr) || DAEMON_DOWN.test(stdout)) throw frrUnavailable(stderr || stdout);
   return splitTranscript(commands, stdout);
 }
 
@@ -80,7 +80,7 @@ export function splitTranscript(commands: readonly string[], transcript: string)
     while (at < lines.length && !isPromptFor(command, lines[at] ?? "")) at++;
     if (at === lines.length) {
       const said = lines.slice(from, from + 3).join("; ");
-      throw unavailable(`no answer to "${command}", but "${said}"`);
+      throw frrUnavailable(`no answer to "${command}", but "${said}"`);
     }
     return at++;
   });
@@ -107,11 +107,8 @@ async function execute(
   input: string,
   signal: AbortSignal,
 ): Promise<Output> {
-  const where = [
-    ...(target.vtyDir === undefined ? [] : ["--vty_socket", target.vtyDir]),
-    ...(target.pathspace === undefined ? [] : ["-N", target.pathspace]),
-  ];
-  if (signal.aborted) throw timeout(signal.reason);
+  const where = target.vtyDir === undefined ? [] : ["--vty_socket", target.vtyDir];
+  if (signal.aborted) throw frrTimeout(signal.reason);
   try {
     const child = new Deno.Command("vtysh", {
       args: [...where, ...args],
@@ -126,12 +123,12 @@ async function execute(
       child.output(),
       feed(child.stdin, input),
     ]);
-    if (signal.aborted) throw timeout(signal.reason);
+    if (signal.aborted) throw frrTimeout(signal.reason);
     const decoder = new TextDecoder();
     return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
   } catch (cause) {
     if (cause instanceof FrrError) throw cause;
-    throw unavailable(messageOf(cause), cause);
+    throw frrUnavailable(messageOf(cause), cause);
   }
 }
 
@@ -153,17 +150,4 @@ function requireSafeLine(line: string): void {
     `Expected printable ASCII without "?" in a configuration line, found ${JSON.stringify(line)}`,
     { line },
   );
-}
-
-function unavailable(reason: string, cause?: unknown): FrrError {
-  const reasons = [...new Set(reason.trim().split("\n"))].join("; ");
-  return new FrrError(
-    "FrrUnavailable",
-    `FRR does not answer (${reasons}), check that it runs`,
-    { cause },
-  );
-}
-
-function timeout(cause: unknown): FrrError {
-  return new FrrError("FrrTimeout", "FRR did not answer in time", { cause });
 }

@@ -1,15 +1,22 @@
 /**
- * Writes the manifests that are made from the sources: `crds/`, `base/rbac.yaml`, and the table of permissions in `docs/rbac.md`.
+ * Writes what is made from the sources: `crds/`, `base/rbac.yaml`, the table of permissions in `docs/rbac.md`, the seccomp profiles in
+ * `seccomp/`, and in `docs/install/` what an installation on a host writes.
  *
  * Usage: deno run -A manifests/generate.ts [--check]
  *
  * With `--check` nothing is written; it names what differs and ends with 1.
  */
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { stringify } from "yaml";
+import { parseConfig } from "../daemon/config.ts";
+import { conflistName, renderStandaloneConflist } from "../daemon/install/conflist.ts";
+import { layout, units } from "../daemon/install/layout.ts";
+import { renderServerIni } from "../daemon/install/server_ini.ts";
+import { apiServerUnit, daemonUnit, frrAgentUnit, netnsTmpfiles } from "../daemon/install/units.ts";
 import { ownKinds } from "../daemon/resources/registry.ts";
 import { crdFileName, crdOf, type Manifest } from "./crd.ts";
 import { rbacPage, roleManifests } from "./rbac.ts";
+import { seccompProfiles } from "./seccomp.ts";
 
 const root = join(import.meta.dirname ?? ".", "..");
 
@@ -29,7 +36,28 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     ["manifests/crds/kustomization.yaml", toYaml("daemon/resources", [kustomization])],
     ["manifests/base/rbac.yaml", toYaml("manifests/rbac.ts", roleManifests())],
     ["docs/rbac.md", rbacPage()],
+    ...[...seccompProfiles()].map(([name, profile]): [string, string] => [
+      `manifests/seccomp/${name}`,
+      `${JSON.stringify(profile, null, 2)}\n`,
+    ]),
+    ...hostFiles(),
   ]);
+}
+
+/** To be read, and for installations by hand: the daemon's unit is the one that suits both backends. */
+function hostFiles(): readonly [string, string][] {
+  const kubeconfig = layout.kubeconfig;
+  const settings = { nodeName: undefined, vrfBackend: undefined, register: true, kubeconfig };
+  const config = parseConfig("");
+  const files: readonly [string, string][] = [
+    [units.api, apiServerUnit({ host: "192.0.2.11", port: 6443 })],
+    [units.agent, frrAgentUnit(config.frr.socket_path)],
+    [units.daemon, daemonUnit({ withApi: false, backend: "netns", config })],
+    [basename(layout.tmpfiles), netnsTmpfiles],
+    [basename(layout.serverIni), renderServerIni(settings)],
+    [conflistName, renderStandaloneConflist(config.api)],
+  ];
+  return files.map(([name, text]) => [`docs/install/${name}`, text]);
 }
 
 /** Paths of generated files that are absent, differ, or stand among the definitions without being generated. */

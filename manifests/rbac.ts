@@ -1,7 +1,7 @@
 /** What the daemon may do with the API, and why: the source of the roles and of their table in the documentation. Pure. */
 import { cniConfigKind } from "../daemon/resources/cni_config.ts";
 import { cniConfigSelectionKind } from "../daemon/resources/cni_config_selection.ts";
-import { eventKind, leaseKind, nodeKind } from "../daemon/resources/core.ts";
+import { eventKind, leaseKind, nodeKind, podKind, secretKind } from "../daemon/resources/core.ts";
 import { ipBlockKind } from "../daemon/resources/ip_block.ts";
 import type { ResourceKind } from "../daemon/resources/kind.ts";
 import { vrfDomainKind } from "../daemon/resources/vrf_domain.ts";
@@ -45,6 +45,12 @@ export const permissions: readonly Permission[] = [
     verbs: ["get", ...follow],
     why:
       "BGP peers are the other nodes' addresses; a deleted node's blocks go once the server itself confirms that it is gone",
+  },
+  {
+    kind: podKind,
+    verbs: ["get", ...follow],
+    why:
+      "annotations of the node's own pods, and whose they are; get: of a pod that starts before its node has heard of it",
   },
   {
     kind: vrfDomainKind,
@@ -136,6 +142,13 @@ export const permissions: readonly Permission[] = [
     why: "the generation that the manager has looked at",
   },
   {
+    namespace: serviceAccount.namespace,
+    kind: secretKind,
+    verbs: follow,
+    why:
+      "passwords of BGP peers: each Secret that the node's settings name is followed by itself, and none while they name none",
+  },
+  {
     namespace: "kube-system",
     kind: leaseKind,
     verbs: ["create"],
@@ -218,6 +231,6 @@ another's, so a node can write the objects of others. The FRR container of the s
 | --- | --- | --- | --- |
 ${rows.join("\n")}
 
-Not allowed, on purpose: pods, secrets, namespaces, writing nodes, deleting VRFDomains, and any wildcard.
+Not allowed, on purpose: secrets of other namespaces, namespaces, writing pods or nodes, deleting VRFDomains, and any wildcard.
 `;
 }

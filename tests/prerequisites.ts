@@ -59,6 +59,9 @@ export const labNeeds: readonly Need[] = [
   { lookFor: ["ip"], packages: ["iproute2"] },
   { lookFor: ["bridge"], packages: ["iproute2"] },
   { lookFor: ["sysctl"], packages: ["procps"] },
+  // For running parts with the rights of their containers.
+  { lookFor: ["setpriv"], packages: ["util-linux"] },
+  { lookFor: ["/usr/lib/x86_64-linux-gnu/libseccomp.so.2"], packages: ["libseccomp2"] },
 ];
 
 /** What booting a guest takes, apart from its kernel. */
@@ -81,6 +84,8 @@ export const containerdNeeds: readonly Need[] = [
   { lookFor: ["runc"], packages: ["runc"] },
   { lookFor: ["/bin/busybox"], packages: ["busybox-static"] },
   { lookFor: ["/usr/lib/cni/bridge"], packages: ["containernetworking-plugins"] },
+  // For Debian's plugins: portmap runs it.
+  { lookFor: ["iptables"], packages: ["iptables"] },
 ];
 
 /** What driving the embedded API from outside takes. */
@@ -95,9 +100,22 @@ export const kubeNeeds: readonly Need[] = [
   { lookFor: ["setpriv"], packages: ["util-linux"] },
 ];
 
+/** What judging and running units takes. */
+export const systemdNeeds: readonly Need[] = [
+  { lookFor: ["systemd-analyze"], packages: ["systemd"] },
+  { lookFor: ["setpriv"], packages: ["util-linux"] },
+];
+
 /** What recording netlink fixtures takes. */
 export const recordingNeeds: readonly Need[] = [
   { lookFor: ["strace"], packages: ["strace"] },
+];
+
+/** What `task bench` measures with, beside the lab's needs. */
+export const benchNeeds: readonly Need[] = [
+  { lookFor: ["iperf3"], packages: ["iperf3"] },
+  { lookFor: ["sockperf"], packages: ["sockperf"] },
+  { lookFor: ["/usr/bin/time"], packages: ["time"] },
 ];
 
 const SBIN = ["/usr/local/sbin", "/usr/sbin", "/sbin"];

@@ -1,11 +1,12 @@
 /**
  * `deno task test`: all tiers, one after the other, each with its own line; ends with one plain line
- * `N passed, N failed, N skipped`. A tier that runs no test counts as a failure.
+ * `N passed, N failed, N skipped`. A tier that runs no test counts as a failure, unless it says why it may not run.
  *
  * Arguments: `--no-install`, and names of tiers to run only these.
  */
 import { parseArgs } from "node:util";
 import { messageOf } from "../lib/errors.ts";
+import { failuresIn } from "./failures.ts";
 import { build, hasVrfLink, repository } from "./lab/options.ts";
 import { removeAbandonedLabs } from "./lab/lab.ts";
 import { execute } from "./lab/process.ts";
@@ -17,6 +18,7 @@ import {
   labNeeds,
   type Need,
   recordingNeeds,
+  systemdNeeds,
   vmNeeds,
 } from "./prerequisites.ts";
 import { runInGuest } from "./vm/guest.ts";
@@ -26,6 +28,8 @@ interface Count {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
+  /** Lines about those that failed. */
+  readonly failures: readonly string[];
 }
 
 /** A part of the suite. */
@@ -40,6 +44,8 @@ interface Tier {
   readonly files: readonly string[];
   /** Where it runs: in a guest, where this kernel lacks the vrf link type. */
   readonly guest?: boolean;
+  /** Whether all of its tests may be skipped, with the reason: where there is no Go to build with. */
+  readonly maySkip?: boolean;
 }
 
 const tiers: readonly Tier[] = [
@@ -48,34 +54,63 @@ const tiers: readonly Tier[] = [
     about: "every part by itself, on real namespaces, sockets, nft and FRR",
     needs: labNeeds,
     built: false,
-    files: ["lib", "daemon", "frr", "tests/check"],
+    files: [
+      "lib",
+      "daemon",
+      "frr",
+      "tests/check",
+      "tests/fuzz",
+      "tests/bench",
+      "tests/failures_test.ts",
+    ],
   },
   {
     name: "integration",
     about:
       "parts together: kernel adapters, IPAM, plugin and daemon, the embedded API with kubectl",
-    needs: [...labNeeds, ...kubectlNeeds, ...recordingNeeds, ...containerdNeeds],
+    needs: [
+      ...labNeeds,
+      ...kubectlNeeds,
+      ...recordingNeeds,
+      ...containerdNeeds,
+      ...systemdNeeds,
+    ],
     built: true,
     files: [
       "tests/netlink",
+      "tests/forwarding",
       "tests/kernel",
       "tests/ipam",
+      "tests/scale",
       "tests/kube/embedded_api_test.ts",
+      "tests/kube/embedded_flood_test.ts",
       "tests/kube/embedded_kubectl_test.ts",
       "tests/kube/apiserver_binary_test.ts",
+      "tests/manifests/containerfile_test.ts",
       "tests/manifests/crds_test.ts",
       "tests/manifests/install_test.ts",
       "tests/cni",
+      "tests/confinement",
+      "tests/crash",
       "tests/build",
+      "tests/install",
       "tests/prerequisites_test.ts",
     ],
   },
   {
+    name: "systemd",
+    about: "an installation on a machine that boots a real systemd, and its removal",
+    needs: [...labNeeds, ...kubectlNeeds, ...systemdNeeds],
+    built: true,
+    files: ["tests/systemd"],
+    maySkip: true,
+  },
+  {
     name: "lab",
-    about: "two nodes with FRR, VRFs as network namespaces",
+    about: "two nodes with FRR, VRFs as network namespaces; a short soak",
     needs: [...labNeeds, ...kubectlNeeds],
     built: true,
-    files: ["tests/lab"],
+    files: ["tests/lab", "tests/soak"],
   },
   {
     name: "containerd",
@@ -86,10 +121,27 @@ const tiers: readonly Tier[] = [
   },
   {
     name: "kube",
-    about: "a real etcd and kube-apiserver, built once where Go is at hand",
-    needs: [...kubectlNeeds, ...kubeNeeds],
-    built: false,
-    files: ["tests/kube/real_api_test.ts", "tests/manifests/real_install_test.ts"],
+    about:
+      "a real etcd and kube-apiserver, built once where Go is at hand: cases, client, manifests, lab",
+    needs: [...labNeeds, ...kubectlNeeds, ...kubeNeeds],
+    built: true,
+    files: [
+      "tests/kube/real_api_test.ts",
+      "tests/kube/real_client_test.ts",
+      "tests/kube/real_throttle_test.ts",
+      "tests/kube/real_lab_test.ts",
+      "tests/kube/real_operator_test.ts",
+      "tests/manifests/real_install_test.ts",
+    ],
+    maySkip: true,
+  },
+  {
+    name: "kubelet",
+    about: "a cluster of one node, control plane, kubelet and containerd, built once with Go",
+    needs: [...labNeeds, ...kubectlNeeds, ...kubeNeeds, ...containerdNeeds],
+    built: true,
+    files: ["tests/kube/cluster"],
+    maySkip: true,
   },
   {
     name: "vm",
@@ -101,10 +153,20 @@ const tiers: readonly Tier[] = [
   {
     name: "device",
     about:
-      "the kernel adapter and the lab again, VRFs as vrf links, in one guest where this kernel lacks them",
+      "the kernel adapter and the labs again, VRFs as vrf links, in one guest where this kernel lacks them",
     needs: [...labNeeds, ...kubectlNeeds, ...vmNeeds],
     built: true,
-    files: ["tests/kernel/device_backend_test.ts", "tests/lab/lab_test.ts"],
+    files: [
+      "tests/kernel/device_backend_test.ts",
+      "tests/lab/lab_test.ts",
+      "tests/lab/egress_test.ts",
+      "tests/lab/l2vni_test.ts",
+      "tests/lab/dual_stack_test.ts",
+      "tests/lab/wishes_test.ts",
+      "tests/lab/ipv6_underlay_test.ts",
+      "tests/lab/uptime_test.ts",
+      "tests/lab/fabric_test.ts",
+    ],
     guest: true,
   },
 ];
@@ -112,7 +174,10 @@ const tiers: readonly Tier[] = [
 async function runTier(tier: Tier, signal: AbortSignal): Promise<Count> {
   const guest = tier.guest === true && !await hasVrfLink();
   const output = guest ? await testInGuest(tier, signal) : await testHere(tier, signal);
-  return count(output);
+  const result = { ...count(output), failures: failuresIn(output) };
+  const ran = result.passed + result.failed;
+  if (ran > 0 || (tier.maySkip === true && result.skipped > 0)) return result;
+  return { ...result, failed: 1, failures: ["No test ran"] };
 }
 
 function denoTest(tier: Tier): [string, ...string[]] {
@@ -162,7 +227,7 @@ async function testInGuest(tier: Tier, signal: AbortSignal): Promise<string> {
     cwd: repository,
     env: { ...environment(tier), PYROUTE2_LAB_EMULATED: "1" },
     signal,
-    timeoutMs: 40 * 60_000,
+    timeoutMs: 90 * 60_000,
     onOutput(chunk, stream) {
       (stream === "stdout" ? Deno.stdout : Deno.stderr).writeSync(chunk);
       if (stream === "stdout") text += decoder.decode(chunk, { stream: true });
@@ -172,12 +237,12 @@ async function testInGuest(tier: Tier, signal: AbortSignal): Promise<string> {
 }
 
 /** Reads the closing line of `deno test`; without one the run broke off, which is a failure. */
-function count(output: string): Count {
+function count(output: string): Omit<Count, "failures"> {
   const closing = /^(?:ok|FAILED) \| (\d+) passed[^|]* \| (\d+) failed(?: \| (\d+) ignored)?/gm;
   const last = [...output.matchAll(closing)].at(-1);
   if (last === undefined) return { passed: 0, failed: 1, skipped: 0 };
   const [passed = 0, failed = 0, skipped = 0] = last.slice(1).map((text) => Number(text ?? 0));
-  return { passed, failed: passed + failed === 0 ? 1 : failed, skipped };
+  return { passed, failed, skipped };
 }
 
 async function main(): Promise<number> {
@@ -210,6 +275,7 @@ async function main(): Promise<number> {
   await removeAbandonedLabs();
   if (chosen.some(({ built }) => built)) await build(stop.signal);
   const total = { passed: 0, failed: 0, skipped: 0 };
+  const failures: string[] = [];
   for (const tier of chosen) {
     stop.signal.throwIfAborted();
     const start = performance.now();
@@ -217,7 +283,7 @@ async function main(): Promise<number> {
     const result = await runTier(tier, stop.signal).catch((error): Count => {
       stop.signal.throwIfAborted();
       console.error(messageOf(error));
-      return { passed: 0, failed: 1, skipped: 0 };
+      return { passed: 0, failed: 1, skipped: 0, failures: [messageOf(error)] };
     });
     const seconds = ((performance.now() - start) / 1000).toFixed(1);
     console.log(
@@ -226,7 +292,13 @@ async function main(): Promise<number> {
     total.passed += result.passed;
     total.failed += result.failed;
     total.skipped += result.skipped;
+    if (result.failed > 0) {
+      const told = result.failures.length > 0 ? result.failures : ["Its tests broke off"];
+      failures.push(`== ${tier.name} failed:`, ...told);
+    }
   }
+  // Once more at the end: it is an hour of output that they stand in.
+  if (failures.length > 0) console.log(`\n${failures.join("\n")}`);
   console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
   return total.failed === 0 ? 0 : 1;
 }

@@ -8,6 +8,7 @@ import { aggregated, coreVersions, group, groupList, resourceList } from "./disc
 import type { JsonObject } from "./json.ts";
 import { negotiate } from "./negotiate.ts";
 import { openApiDocument, openApiIndex, openApiV2 } from "./openapi.ts";
+import { createRequestCounter } from "./request_counter.ts";
 import { servedKinds } from "./served_kinds.ts";
 
 /** What {@linkcode createApp} needs. */
@@ -37,6 +38,15 @@ export function createApp(parts: AppParts): (request: Request) => Response | Pro
       throw new ApiError(401, "Unauthorized", "Unauthorized");
     }
     await next();
+  });
+  const requests = createRequestCounter();
+  app.get(
+    "/metrics",
+    (c) => c.body(requests.render(), 200, { "content-type": "text/plain; version=0.0.4" }),
+  );
+  app.use(async (c, next) => {
+    await next();
+    requests.count(c.req.raw, c.res.status);
   });
   addDiscovery(app);
   for (const path of ["/api/*", "/apis/*"]) app.all(path, (c) => parts.resources(c.req.raw));

@@ -1,5 +1,7 @@
 /** An object's content beside metadata: pruned to what its kind knows, defaulted and validated, as a structural CRD does. */
 import { badRequest, type ErrorCause } from "./api_error.ts";
+import { secretKind } from "../resources/core.ts";
+import { foldStringData } from "./secret_content.ts";
 import type { ResourceKind, Schema, SchemaIssue } from "../resources/kind.ts";
 import { immutabilityIssues } from "../resources/rules.ts";
 import {
@@ -64,7 +66,8 @@ function anyContent(
     !cause.field.startsWith("metadata")
   );
   const entries = Object.entries(object).filter(([key]) => !envelope.includes(key) && only(key));
-  return { kept: Object.fromEntries(entries), causes, unknown: [] };
+  const content = Object.fromEntries(entries);
+  return { kept: kind === secretKind ? foldStringData(content) : content, causes, unknown: [] };
 }
 
 function validatePart(

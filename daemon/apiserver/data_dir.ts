@@ -26,7 +26,8 @@ export async function prepareDataDir(path: string): Promise<void> {
 
 /**
  * Reads the credentials of a directory; makes what is missing, and a new server certificate where the old one does not name
- * all hosts or ends within a year. CA and token stay, so that clients stay connected.
+ * all hosts, ends within a year or, made while the clock was ahead, does not hold yet. CA and token stay, so that clients
+ * stay connected.
  */
 export async function loadCredentials(
   dataDir: string,
@@ -59,7 +60,7 @@ function isFit(pem: string, caPem: string, hosts: readonly string[], now: Date):
       : certificate.checkIP(host) !== undefined
   );
   const left = Date.parse(certificate.validTo) - now.getTime();
-  return names && left > 365 * dayMs &&
+  return names && left > 365 * dayMs && Date.parse(certificate.validFrom) <= now.getTime() &&
     certificate.verify(new X509Certificate(caPem).publicKey);
 }
 

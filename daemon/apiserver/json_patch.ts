@@ -8,6 +8,9 @@ export class PatchError extends CodedError {}
 /** Operations that one patch may have. */
 const maxOperations = 10_000;
 
+/** Characters of JSON that one patch may copy: a value that is copied into itself doubles each time. */
+const maxCopied = 3 * 1024 * 1024;
+
 type Path = readonly string[];
 
 /**
@@ -19,10 +22,18 @@ export function applyJsonPatch(document: JsonValue, patch: JsonValue): JsonValue
   if (!isJsonArray(patch) || patch.length > maxOperations) {
     throw malformed(`an array of at most ${maxOperations} operations`, patch);
   }
-  return patch.reduce<JsonValue>(applyOperation, document);
+  const budget = { copied: 0 };
+  return patch.reduce<JsonValue>(
+    (changed, operation) => applyOperation(changed, operation, budget),
+    document,
+  );
 }
 
-function applyOperation(document: JsonValue, operation: JsonValue): JsonValue {
+function applyOperation(
+  document: JsonValue,
+  operation: JsonValue,
+  budget: { copied: number },
+): JsonValue {
   if (!isJsonObject(operation)) throw malformed("an operation", operation);
   const path = parsePointer(own(operation, "path"));
   const from = () => parsePointer(own(operation, "from"));
@@ -48,8 +59,14 @@ function applyOperation(document: JsonValue, operation: JsonValue): JsonValue {
       }
       return add(remove(document, source), path, lookUp(document, source));
     }
-    case "copy":
-      return add(document, path, lookUp(document, from()));
+    case "copy": {
+      const copied = lookUp(document, from());
+      budget.copied += sizeWithin(copied, maxCopied - budget.copied);
+      if (budget.copied > maxCopied) {
+        throw malformed(`a patch that copies at most ${maxCopied} characters`, operation);
+      }
+      return add(document, path, copied);
+    }
     case "test":
       if (!equalJson(lookUp(document, path), value())) {
         throw new PatchError("PatchFailed", `testing value ${pointerText(path)} failed`);
@@ -58,6 +75,25 @@ function applyOperation(document: JsonValue, operation: JsonValue): JsonValue {
     default:
       throw malformed('"op" to be add, remove, replace, move, copy or test', operation);
   }
+}
+
+/** About how many characters a value has as JSON; no more is counted than it takes to exceed the limit. */
+function sizeWithin(value: JsonValue, limit: number): number {
+  const left: (JsonValue | undefined)[] = [value];
+  let size = 0;
+  while (left.length > 0 && size <= limit) {
+    const next = left.pop();
+    size += typeof next === "string" ? next.length + 2 : 2;
+    if (isJsonArray(next)) {
+      for (const item of next) left.push(item);
+    } else if (isJsonObject(next)) {
+      for (const [key, child] of Object.entries(next)) {
+        size += key.length + 3;
+        left.push(child);
+      }
+    }
+  }
+  return size;
 }
 
 function parsePointer(text: JsonValue | undefined): Path {

@@ -69,12 +69,19 @@ export function patchObject(
 }
 
 function patchDocument(current: ApiObject, { type, patch }: PatchRequest): JsonValue {
-  try {
+  return refusing(() => {
     if (type === patchTypes.json) return applyJsonPatch(current, patch);
     if (!isJsonObject(patch)) throw new PatchError("PatchMalformed", "Expected a JSON object");
     return type === patchTypes.merge
       ? applyMergePatch(current, patch)
       : applyStrategicMerge(current, patch);
+  });
+}
+
+/** Makes an answer of a patch that cannot be applied. @throws {ApiError} 400 when it is malformed, 422 when it does not fit */
+function refusing<T>(change: () => T): T {
+  try {
+    return change();
   } catch (error) {
     if (!(error instanceof PatchError)) throw error;
     if (error.code === "PatchMalformed") throw badRequest(error.message);
@@ -101,12 +108,15 @@ function apply(
   }
   if (!isJsonObject(patch)) throw badRequest("Expected the applied configuration to be an object");
   const live = find(service, target);
-  const outcome = serverSideApply(live, relevantParts(target, patch), {
-    manager: fieldManager,
-    force,
-    subresource: target.subresource,
-    time: rfc3339Seconds(now),
-  });
+  const config = relevantParts(target, patch);
+  const outcome = refusing(() =>
+    serverSideApply(live, config, {
+      manager: fieldManager,
+      force,
+      subresource: target.subresource,
+      time: rfc3339Seconds(now),
+    })
+  );
   if (outcome.conflicts.length > 0) throw applyConflict(target, outcome.conflicts);
   const write = { ...options, managedFields: outcome.managedFields, unconditional: true };
   if (live !== undefined) {
@@ -144,11 +154,12 @@ function relevantParts({ served, subresource }: Target, config: JsonObject): Jso
 function withName(object: JsonObject, name: string): JsonObject {
   const metadata = own(object, "metadata");
   const found = isJsonObject(metadata) ? metadata : {};
-  if (own(found, "name") !== undefined && own(found, "name") !== name) {
+  const given = own(found, "name");
+  if (given !== undefined && given !== name) {
+    // Not String(): an object may have a member "toString" that is none.
+    const text = typeof given === "string" ? given : JSON.stringify(given);
     throw badRequest(
-      `the name of the object (${
-        String(own(found, "name"))
-      }) does not match the name on the URL (${name})`,
+      `the name of the object (${text}) does not match the name on the URL (${name})`,
     );
   }
   return { ...object, metadata: { ...found, name } };

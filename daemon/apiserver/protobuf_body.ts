@@ -84,7 +84,9 @@ function readMessage(bytes: Uint8Array): Message {
         break;
       case 2: {
         const field = Math.floor(tag / 8);
-        fields.set(field, [...fields.get(field) ?? [], skip(varint())]);
+        const values = fields.get(field) ?? [];
+        values.push(skip(varint()));
+        fields.set(field, values);
         break;
       }
       case 5:

@@ -118,7 +118,9 @@ Deno.test("A cell of the wrong type is empty", () => {
   const object = { ...labelled({}), spec: { vrf: "200", prefix: 7 } };
   const now = new Date("2026-01-01T00:00:05Z");
   const table = renderTable(vrfDomainKind, [object], {}, "None", now);
-  assert.deepEqual(table["rows"], [{ cells: ["a", null, null, "7", null, null, null, "5s"] }]);
+  assert.deepEqual(table["rows"], [{
+    cells: ["a", null, null, "7", null, null, null, null, "5s"],
+  }]);
 });
 
 Deno.test("Ages are written as kubectl writes them", () => {

@@ -83,7 +83,18 @@ function requirement(
 }
 
 function splitOutsideParentheses(text: string): string[] {
-  return text.split(/,(?![^(]*\))/);
+  const terms: string[] = [];
+  let start = 0;
+  let inside = false;
+  for (let at = 0; at < text.length; at++) {
+    if (text[at] === "(") inside = true;
+    else if (text[at] === ")") inside = false;
+    else if (text[at] === "," && !inside) {
+      terms.push(text.slice(start, at));
+      start = at + 1;
+    }
+  }
+  return [...terms, text.slice(start)];
 }
 
 /**
@@ -100,15 +111,16 @@ export function parseFieldSelector(
 ): Predicate | undefined {
   if (text.trim() === "") return undefined;
   const terms = text.split(",").filter((term) => term !== "").map((term) => {
-    const match = /^([^=!]+?)\s*(==|=|!=)\s*(.*)$/.exec(term.trim());
-    const field = match?.[1];
-    if (field === undefined) {
+    const at = term.search(/[=!]/);
+    const match = /^(==|=|!=)(.*)$/s.exec(term.slice(at));
+    const field = term.slice(0, at).trim();
+    if (at < 0 || match === null || field === "") {
       throw badRequest(`invalid selector: ${JSON.stringify(text)}; can't understand "${term}"`);
     }
     if (!["metadata.name", "metadata.namespace", ...fields].includes(field)) {
       throw badRequest(`field label not supported: ${field}`);
     }
-    return { path: field.split("."), equal: match?.[2] !== "!=", value: match?.[3] ?? "" };
+    return { path: field.split("."), equal: match[1] !== "!=", value: match[2]?.trim() ?? "" };
   });
   return (object) =>
     terms.every(({ path, equal, value }) => {

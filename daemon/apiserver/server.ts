@@ -1,6 +1,7 @@
 /** The embedded Kubernetes API as a running server. */
 import { join } from "node:path";
 import { messageOf } from "../../lib/errors.ts";
+import { keepServing } from "../../lib/ipc/lasting_server.ts";
 import { addressFamily } from "../../lib/net/address.ts";
 import type { Logger } from "../log.ts";
 import { namespaceKind } from "../resources/core.ts";
@@ -79,24 +80,30 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       bookmarkInterval: options.bookmarkInterval ?? 60_000,
     });
     const kill = new AbortController();
-    const server = Deno.serve({
-      hostname: host,
-      port: options.port,
-      cert: credentials.server.certificate,
-      key: credentials.server.key,
-      signal: kill.signal,
-      onListen: () => {},
-      onError: (error) => {
-        log.warn("connection failed", { error: messageOf(error) });
-        return new Response(null, { status: 500 });
-      },
-    }, createApp({ token: credentials.token, resources, log }));
+    const app = createApp({ token: credentials.token, resources, log });
+    const server = keepServing<Deno.NetAddr>({
+      start: (signal, addr) =>
+        Deno.serve({
+          hostname: host,
+          port: addr?.port ?? options.port,
+          cert: credentials.server.certificate,
+          key: credentials.server.key,
+          signal: AbortSignal.any([signal, kill.signal]),
+          onListen: () => {},
+          onError: (error) => {
+            log.warn("connection failed", { error: messageOf(error) });
+            return new Response(null, { status: 500 });
+          },
+        }, app),
+      ended: (cause) => log.error("embedded API is opened anew", { error: messageOf(cause) }),
+    });
     const url = `https://${bracketed(reached)}:${server.addr.port}`;
     const kubeconfigPath = options.kubeconfigPath ?? join(dataDir, "kubeconfig");
     await writeKubeconfig(kubeconfigPath, url, credentials);
     const sweep = setInterval(() => dropOldEvents(store, service, now()), eventSweepInterval);
     log.info("embedded API serves", { url, dataDir });
 
+    const finished = Promise.withResolvers<void>();
     let stopping: Promise<void> | undefined;
     const stop = (): Promise<void> =>
       stopping ??= (async () => {
@@ -105,15 +112,14 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
         for (const watch of watches) watch.abort();
         const timer = setTimeout(() => kill.abort(), stopGrace);
         await server.shutdown();
-        await server.finished;
         clearTimeout(timer);
         store[Symbol.dispose]();
         log.info("embedded API stopped", { url });
+        finished.resolve();
       })();
     options.signal?.addEventListener("abort", stop);
     if (options.signal?.aborted === true) void stop();
-    const finished = server.finished.then(stop);
-    return { url, kubeconfigPath, finished, [Symbol.asyncDispose]: stop };
+    return { url, kubeconfigPath, finished: finished.promise, [Symbol.asyncDispose]: stop };
   } catch (error) {
     store[Symbol.dispose]();
     throw error;

@@ -1,5 +1,7 @@
 /** Which CNIConfig nodes write, and which may not be written at all. Pure. */
+import { isNestedTooDeep, mostLevels } from "../../lib/nesting.ts";
 import type { CNIConfig, CNIConfigSpec } from "../resources/cni_config.ts";
+import { isConflistName } from "./conflist.ts";
 import type { Problem } from "./domain_reference.ts";
 import { byAge } from "./domain_resolution.ts";
 
@@ -53,15 +55,23 @@ export function cniConfigProblem(
   spec: CNIConfigSpec,
   allowed: readonly string[],
 ): Problem | undefined {
-  if (!spec.fileName.endsWith(".conflist")) {
+  if (!isConflistName(spec.fileName)) {
     return {
       reason: "FileNameInvalid",
-      message: `Expected "fileName" to end with ".conflist", found "${spec.fileName}"; ` +
-        "a runtime reads a list under no other name",
+      message:
+        `Expected "fileName" to be a name without a path that ends with ".conflist", found ` +
+        `${JSON.stringify(spec.fileName)}; a runtime reads a list under no other name`,
     };
   }
   if (spec.plugins.length === 0) {
     return { reason: "NoPlugins", message: "Expected at least one plugin, found none; add one" };
+  }
+  if (isNestedTooDeep(spec.plugins)) {
+    return {
+      reason: "NestedTooDeep",
+      message: `Expected "plugins" to be nested at most ${mostLevels} levels deep, found more; ` +
+        "no plugin needs as many",
+    };
   }
   for (const [index, plugin] of spec.plugins.entries()) {
     const problem = typeProblem(plugin, `plugins[${index}]`, allowed) ??

@@ -62,7 +62,9 @@ Deno.test("a key that differs from a telling one in case alone is refused: Go wo
 
 Deno.test("a list without plugins, or under a name that runtimes read otherwise, is refused", () => {
   assert.equal(reasonOf({ plugins: [] }), "NoPlugins");
-  for (const fileName of ["a.conf", "a.json", "a", "conflist", "a.conflist.bak"]) {
+  for (
+    const fileName of ["a.conf", "a", "conflist", "a.conflist.bak", "../a.conflist", "a/b.conflist"]
+  ) {
     assert.equal(reasonOf({ fileName }), "FileNameInvalid", fileName);
   }
 });

@@ -8,7 +8,7 @@ import type { CNIConfigSelection } from "../resources/cni_config_selection.ts";
 import type { Node } from "../resources/core.ts";
 import type { VRFNodeState } from "../resources/vrf_node_state.ts";
 import { chooseCniConfig, type CniConfigChoice, selectionName } from "./cni_config_choice.ts";
-import { cniConfigStatus } from "./cni_config_status.ts";
+import { cniConfigStatus, selectionStatus } from "./cni_config_status.ts";
 import { recordRefusal } from "./refusal_event.ts";
 import type { DomainControllerTiming, Followed } from "./vrf_domain_controller.ts";
 import { liveStates } from "./vrf_domain_status.ts";
@@ -58,8 +58,8 @@ export function createCniConfigController(
     // An empty copy says nothing before the first list.
     if (!followed.every(({ synced }) => synced)) return;
     const choice = chooseCniConfig(cniConfigs.cache.list(), options.allowedPlugins);
-    await select(choice, signal);
     const live = liveStates(nodes.cache.list(), nodeStates.cache.list());
+    await select(choice, live, signal);
     for (const config of cniConfigs.cache.list()) {
       const status = cniConfigStatus(config, choice, live, new Date());
       recordRefusal(options.events, config, config.status?.conditions, status.conditions);
@@ -67,7 +67,11 @@ export function createCniConfigController(
     }
   }
 
-  async function select({ active, wanted }: CniConfigChoice, signal: AbortSignal): Promise<void> {
+  async function select(
+    { active, wanted }: CniConfigChoice,
+    live: readonly VRFNodeState[],
+    signal: AbortSignal,
+  ): Promise<void> {
     const { cache, client } = cniConfigSelections;
     const present = cache.get(selectionName);
     if (active === undefined) {
@@ -89,7 +93,7 @@ export function createCniConfigController(
       log.info("CNIConfig chosen", { name, priority: active.spec.priority });
       return;
     }
-    const status = { observedGeneration: present.metadata.generation };
+    const status = selectionStatus(present, active, live, new Date());
     await writeStatus(client, present, present.status, status, signal);
   }
 

@@ -20,6 +20,7 @@ const plugins = [{ type: "pyroute2-cni-plugin" }];
 const emptyStatus: VRFNodeStateStatus = {
   ready: true,
   domains: [],
+  policies: [],
   domainsReady: 0,
   peers: [],
   peersUp: 0,
@@ -208,7 +209,10 @@ Deno.test("a node writes only what its own configuration allows, and says why no
   await bench.expect("a", "Ready", /^False Applying strict: PluginNotAllowed: .*"portmap"/);
   await bench.expectFiles("n1", { "a.conflist": [...ours, "portmap"] });
   assert.deepEqual(await bench.files("strict"), {});
-  assert.equal((await bench.configs.get("a"))?.status?.nodes?.applied, 1);
+  await eventually(
+    "the other node to be counted",
+    async () => (await bench.configs.get("a"))?.status?.nodes?.applied === 1,
+  );
 });
 
 Deno.test("the list of highest priority is written, and follows priority, switch and deletion", async () => {

@@ -1,5 +1,9 @@
 /** What the manager says of each CNIConfig. Pure. */
 import type { CNIConfig, CNIConfigStatus } from "../resources/cni_config.ts";
+import type {
+  CNIConfigSelection,
+  CNIConfigSelectionStatus,
+} from "../resources/cni_config_selection.ts";
 import { type Condition, findCondition, setCondition } from "../resources/conditions.ts";
 import type { VRFNodeState } from "../resources/vrf_node_state.ts";
 import { type CniConfigChoice, isWanted } from "./cni_config_choice.ts";
@@ -37,6 +41,33 @@ export function cniConfigStatus(
       (set, next) =>
         setCondition(set, { ...next, observedGeneration: config.metadata.generation }, now),
       config.status?.conditions ?? [],
+    ),
+  };
+}
+
+/**
+ * The status of the choice: which nodes have not written it, and why.
+ *
+ * @param selection The object
+ * @param active The CNIConfig that it names
+ * @param live States of the nodes that run the daemon
+ * @param now The present time
+ */
+export function selectionStatus(
+  selection: CNIConfigSelection,
+  active: CNIConfig,
+  live: readonly VRFNodeState[],
+  now: Date,
+): CNIConfigSelectionStatus {
+  const { generation } = selection.metadata;
+  const missing = live.filter((state) => !hasWritten(state, active));
+  const ready = condition("Ready", waiting(missing, live.length));
+  return {
+    observedGeneration: generation,
+    conditions: setCondition(
+      selection.status?.conditions ?? [],
+      { ...ready, observedGeneration: generation },
+      now,
     ),
   };
 }

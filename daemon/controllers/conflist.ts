@@ -22,7 +22,7 @@ const temporary = /^\.pyroute2-[0-9a-f-]{36}\.tmp$/;
 /** No list is larger, in bytes; a larger file is somebody else's. */
 const largest = 1_048_576;
 
-/** A file could not be written: `FileTaken` when it is somebody else's. */
+/** A file could not be written: `FileTaken` when it is somebody else's, `FileNameInvalid` when it would not be in the folder. */
 export class ConflistError extends CodedError {
   /**
    * Makes the error.
@@ -30,9 +30,14 @@ export class ConflistError extends CodedError {
    * @param code Stable identifier
    * @param message What was expected, what was found and what to do
    */
-  constructor(code: "FileTaken", message: string) {
+  constructor(code: "FileTaken" | "FileNameInvalid", message: string) {
     super(code, message);
   }
+}
+
+/** Whether a name is that of a list in the runtime's folder: no path leads out of it, whoever let the name pass. */
+export function isConflistName(fileName: string): boolean {
+  return /^[A-Za-z0-9_][A-Za-z0-9._-]{0,254}$/.test(fileName) && fileName.endsWith(".conflist");
 }
 
 /** The text of a CNIConfig's file. Version 1.0.0 is what all present runtimes read. */
@@ -54,13 +59,19 @@ export function renderConflist({ plugins }: Pick<CNIConfigSpec, "plugins">): str
  * @param fileName Name of the file, without a path
  * @param text Its content
  * @returns Whether anything was changed
- * @throws {ConflistError} `FileTaken` when a file of that name is somebody else's
+ * @throws {ConflistError} `FileTaken` when a file of that name is somebody else's, `FileNameInvalid`
  */
 export async function keepConflist(
   directory: string,
   fileName: string,
   text: string,
 ): Promise<boolean> {
+  if (!isConflistName(fileName)) {
+    throw new ConflistError(
+      "FileNameInvalid",
+      `Expected the name of a list without a path, found ${JSON.stringify(fileName)}`,
+    );
+  }
   await Deno.mkdir(directory, { recursive: true, mode: 0o755 });
   const path = join(directory, fileName);
   const written = await replace(directory, path, text);
@@ -81,7 +92,7 @@ async function replace(directory: string, path: string, text: string): Promise<b
   const found = await Deno.lstat(path).catch(ignoreAbsence);
   if (found !== undefined) {
     const content = found.isFile && found.size <= largest ? await Deno.readTextFile(path) : "";
-    if (!isMarked(content)) {
+    if (!isManagedConflist(content)) {
       throw new ConflistError(
         "FileTaken",
         `Expected no file "${path}" or one that this daemon wrote, found another's; move it away or choose another "fileName"`,
@@ -129,10 +140,11 @@ async function namesIn(directory: string): Promise<string[]> {
 async function isOurs(path: string): Promise<boolean> {
   const found = await Deno.lstat(path).catch(ignoreAbsence);
   if (found === undefined || !found.isFile || found.size > largest) return false;
-  return isMarked(await Deno.readTextFile(path).catch(ignoreAbsence) ?? "");
+  return isManagedConflist(await Deno.readTextFile(path).catch(ignoreAbsence) ?? "");
 }
 
-function isMarked(text: string): boolean {
+/** Whether a list of this text is one that the daemon wrote. */
+export function isManagedConflist(text: string): boolean {
   try {
     const list: unknown = JSON.parse(text);
     return typeof list === "object" && list !== null &&

@@ -107,3 +107,17 @@ Deno.test("an absent folder holds no lists, and is made for one", async () => {
   assert.equal(list.cniVersion, "1.0.0");
   assert.deepEqual(list.plugins, [{ type: "pyroute2-cni-plugin" }]);
 });
+
+Deno.test("no name leads out of the folder, whoever let it pass", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "pr2t-" });
+  try {
+    const names = ["../a.conflist", "/etc/a.conflist", "a/b.conflist", "..", "", ".a.conflist"];
+    for (const name of [...names, "a\0.conflist", "a\n.conflist", `${"a".repeat(250)}.conflist`]) {
+      const writing = keepConflist(`${folder}/net.d`, name, renderConflist({ plugins: [] }));
+      await assert.rejects(writing, { code: "FileNameInvalid" }, JSON.stringify(name));
+    }
+    assert.deepEqual([...Deno.readDirSync(folder)], []);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -2,11 +2,18 @@
 import { CodedError } from "../../lib/errors.ts";
 import { formatPrefix, overlaps, type Prefix } from "../../lib/net/prefix.ts";
 import type { KubeObject } from "../kube/port.ts";
-import type { VRFDomain } from "../resources/vrf_domain.ts";
+import { prefixesOf, type VRFDomain } from "../resources/vrf_domain.ts";
 import type { VRFDomainBinding } from "../resources/vrf_domain_binding.ts";
+import { createRouteTargetClaims, type TargetProblem } from "./route_target_claims.ts";
 
 /** Why a VRFDomain is not carried. */
-export type RefusalReason = "VRFInUse" | "TableInUse" | "VNIInUse" | "PrefixInUse" | "VNIRepeated";
+export type RefusalReason =
+  | "VRFInUse"
+  | "TableInUse"
+  | "VNIInUse"
+  | "PrefixInUse"
+  | "VNIRepeated"
+  | TargetProblem["reason"];
 
 /** A VRFDomain that contradicts an older one, or itself. */
 export interface Refusal {
@@ -30,6 +37,8 @@ export interface Acceptance {
 export interface AcceptOptions {
   /** Tables below it are of service VRFs, whose prefixes every VRF reaches: they must not overlap. */
   readonly serviceVrfMax: number;
+  /** The installation's AS number, of which default route targets are made. */
+  readonly asn: number;
 }
 
 /** The older first; names decide between objects of the same second. */
@@ -50,19 +59,21 @@ export function acceptDomains(domains: readonly VRFDomain[], options: AcceptOpti
   const accepted: VRFDomain[] = [];
   const refused: Refusal[] = [];
   const claims = new Map<string, string>();
+  const targets = createRouteTargetClaims(options.asn);
   const service: { readonly name: string; readonly prefix: Prefix }[] = [];
   for (const domain of domains.toSorted(byAge)) {
     const { name } = domain.metadata;
-    const prefix = prefixOf(domain);
+    const prefixes = prefixesOf(domain.spec).map(({ prefix }) => prefix);
     const isService = domain.spec.table < options.serviceVrfMax;
     const refusal = repeatedVni(domain) ?? contradiction(domain, claims) ??
-      (isService ? overlap(prefix, service) : undefined);
+      (isService ? overlap(prefixes, service) : undefined) ?? targets.problemOf(domain.spec);
     if (refusal !== undefined) {
       refused.push({ name, ...refusal });
       continue;
     }
     for (const { key } of claimsOf(domain)) claims.set(key, name);
-    if (isService) service.push({ name, prefix });
+    targets.add(name, domain.spec);
+    if (isService) service.push(...prefixes.map((prefix) => ({ name, prefix })));
     accepted.push(domain);
   }
   return { accepted, refused };
@@ -106,24 +117,28 @@ function repeatedVni({ spec }: VRFDomain): Problem | undefined {
 }
 
 function overlap(
-  prefix: Prefix,
+  prefixes: readonly Prefix[],
   service: readonly { readonly name: string; readonly prefix: Prefix }[],
 ): Problem | undefined {
-  const other = service.find((entry) => overlaps(entry.prefix, prefix));
-  return other === undefined ? undefined : {
-    reason: "PrefixInUse",
-    message:
-      `The prefix "${formatPrefix(prefix)}" overlaps "${formatPrefix(other.prefix)}" of the ` +
-      `older VRFDomain "${other.name}", and both are service VRFs; choose another prefix or a higher table`,
-  };
-}
-
-function prefixOf({ spec }: VRFDomain): Prefix {
-  return { family: 4, address: spec.prefix, length: spec.prefixlen };
+  for (const prefix of prefixes) {
+    const other = service.find((entry) => overlaps(entry.prefix, prefix));
+    if (other === undefined) continue;
+    return {
+      reason: "PrefixInUse",
+      message:
+        `The prefix "${formatPrefix(prefix)}" overlaps "${formatPrefix(other.prefix)}" of the ` +
+        `older VRFDomain "${other.name}", and both are service VRFs; choose another prefix or a higher table`,
+    };
+  }
+  return undefined;
 }
 
 /** Why a pod has no domain. */
-export type DomainErrorCode = "DomainNotFound" | "DomainDeleting" | "DomainRefused";
+export type DomainErrorCode =
+  | "DomainNotFound"
+  | "DomainDeleting"
+  | "DomainRefused"
+  | "DomainNotAllowed";
 
 /** A namespace whose pods cannot be attached. */
 export class DomainError extends CodedError {
@@ -149,6 +164,8 @@ export interface ResolveInput extends AcceptOptions {
   readonly domains: readonly VRFDomain[] | Acceptance;
   /** Name of the domain of namespaces without a binding. */
   readonly defaultDomain: string;
+  /** Name of the domain that the pod asks for instead of its namespace's. */
+  readonly wished?: string | undefined;
 }
 
 /** What {@linkcode resolveDomain} found. */
@@ -165,18 +182,23 @@ export function bindingOf(
 }
 
 /**
- * Finds the domain of a namespace's pods: that of the oldest binding, or the default one.
+ * Finds the domain of a namespace's pods: that of the oldest binding, or the default one. A pod that asks for another gets that, if
+ * the domain lets pods of the namespace in; a container without a namespace is started by the node's own administrator, who may
+ * choose any.
  *
- * @param namespace Name of the pod's namespace
+ * @param namespace Name of the pod's namespace, empty for a container that is no pod
  * @param input Bindings and domains as last seen
  */
 export function resolveDomain(namespace: string, input: ResolveInput): Resolution {
   const binding = bindingOf(namespace, input.bindings);
-  const name = binding?.spec.vrfDomainRef.name ?? input.defaultDomain;
+  const own = binding?.spec.vrfDomainRef.name ?? input.defaultDomain;
+  const name = input.wished ?? own;
   const { accepted, refused } = "accepted" in input.domains
     ? input.domains
     : acceptDomains(input.domains, input);
-  const because = binding === undefined
+  const because = name !== own
+    ? `wished for instead of the one of namespace "${namespace}"`
+    : binding === undefined
     ? `the default for namespace "${namespace}", which has no VRFDomainBinding`
     : `named for namespace "${namespace}" by VRFDomainBinding "${binding.metadata.name}"`;
   const fail = (code: DomainErrorCode, problem: string): Resolution => ({
@@ -192,5 +214,15 @@ export function resolveDomain(namespace: string, input: ResolveInput): Resolutio
   if (domain.metadata.deletionTimestamp !== undefined) {
     return fail("DomainDeleting", "is being deleted; create it again or bind another one");
   }
+  if (name !== own && namespace !== "" && !letsIn(domain, namespace)) {
+    return fail(
+      "DomainNotAllowed",
+      `does not let its pods in; add "${namespace}" to the domain's "spec.allowedNamespaces", or bind the namespace to it`,
+    );
+  }
   return { ok: domain };
+}
+
+function letsIn({ spec }: VRFDomain, namespace: string): boolean {
+  return spec.allowedNamespaces?.some((each) => each === "*" || each === namespace) ?? false;
 }

@@ -3,12 +3,20 @@ import type { VRFDomain } from "../resources/vrf_domain.ts";
 import type { VRFDomainBinding } from "../resources/vrf_domain_binding.ts";
 import { acceptDomains, resolveDomain } from "./domain_resolution.ts";
 
-const options = { serviceVrfMax: 512 };
+const options = { serviceVrfMax: 512, asn: 65000 };
 
 function domain(
   name: string,
   vrf: number,
-  more: { table?: number; vnis?: number[]; prefix?: string; age?: number; deleting?: boolean } = {},
+  more: {
+    table?: number;
+    vnis?: number[];
+    prefix?: string;
+    age?: number;
+    deleting?: boolean;
+    allowed?: string[];
+    exporting?: string;
+  } = {},
 ): VRFDomain {
   return {
     metadata: {
@@ -23,6 +31,8 @@ function domain(
       prefixlen: 16,
       ipblocklen: 26,
       attachments: (more.vnis ?? [vrf + 50000]).map((vni) => ({ type: "l3vni", vni, port: 4789 })),
+      allowedNamespaces: more.allowed,
+      ...more.exporting === undefined ? {} : { routeTargets: { export: [more.exporting] } },
     },
   };
 }
@@ -86,6 +96,14 @@ Deno.test("a domain that names one VNI twice is refused", () => {
   assert.deepEqual(refusedBy(domain("a", 200, { vnis: [5, 5] })), ["a VNIRepeated"]);
 });
 
+Deno.test("a domain whose routes would enter an older one by its default route target is refused", () => {
+  const old = domain("old", 200, { age: 1 });
+  const young = domain("young", 300, { age: 2, exporting: "65000:200" });
+  assert.deepEqual(refusedBy(young, old), ["young RouteTargetInUse"]);
+  const elder = domain("elder", 300, { age: 0, exporting: "65000:200" });
+  assert.deepEqual(refusedBy(elder, old), ["old RouteTargetInUse"]);
+});
+
 Deno.test("a domain that is being deleted keeps its claims until it is gone", () => {
   const going = domain("going", 200, { age: 1, deleting: true });
   assert.deepEqual(refusedBy(going, domain("next", 200, { age: 2 })), ["next VRFInUse"]);
@@ -123,5 +141,43 @@ Deno.test("what keeps a namespace's pods from a domain is said with the names", 
     const { error } = resolveDomain(namespace, input);
     assert.equal(error?.code, code);
     assert.match(error?.message ?? "", message);
+  }
+});
+
+Deno.test("a domain that a pod wishes for is refused unless it lets the pod's namespace in", () => {
+  const domains = [
+    domain("own", 200),
+    domain("closed", 300),
+    domain("open", 400, { allowed: ["lab", "shop"] }),
+    domain("public", 500, { allowed: ["*"] }),
+    domain("going", 600, { allowed: ["*"], deleting: true }),
+  ];
+  const input = {
+    domains,
+    bindings: [binding("b", "shop", "own")],
+    defaultDomain: "own",
+    ...options,
+  };
+  const of = (namespace: string, wished: string) => resolveDomain(namespace, { ...input, wished });
+  const refusals = [
+    ["shop", "closed", "DomainNotAllowed", /"closed".*add "shop".*"spec\.allowedNamespaces"/],
+    ["other", "open", "DomainNotAllowed", /"open".*wished.*"other"/],
+    ["sho", "open", "DomainNotAllowed", /"sho"/],
+    ["*", "open", "DomainNotAllowed", /./],
+    ["shop", "nowhere", "DomainNotFound", /"nowhere".*wished/],
+    ["shop", "going", "DomainDeleting", /"going"/],
+  ] as const;
+  for (const [namespace, wished, code, message] of refusals) {
+    const { error } = of(namespace, wished);
+    assert.equal(error?.code, code, wished);
+    assert.match(error?.message ?? "", message);
+  }
+  for (
+    const [namespace, wished] of [["shop", "open"], ["other", "public"], ["shop", "own"], [
+      "",
+      "closed",
+    ]] as const
+  ) {
+    assert.equal(of(namespace, wished).ok?.metadata.name, wished);
   }
 });

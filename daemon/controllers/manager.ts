@@ -4,21 +4,27 @@ import {
   type LeaderElection,
   startLeaderElection,
 } from "../kube/leader_election.ts";
-import type { ResourceClient } from "../kube/port.ts";
+import type { ResourceCache, ResourceClient } from "../kube/port.ts";
 import type { Logger } from "../log.ts";
 import type { Event, Lease } from "../resources/core.ts";
+import type { VRFNodeState } from "../resources/vrf_node_state.ts";
 import { type CniConfigResources, createCniConfigController } from "./cni_config_controller.ts";
 import type { DefaultDomain } from "./default_domain.ts";
 import {
   createVrfDomainController,
   type DomainControllerTiming,
+  type Followed,
   type ManagedResources,
 } from "./vrf_domain_controller.ts";
 
 /** What a manager works with. */
 export interface ManagerOptions {
-  /** Local copies and clients, shared with the node's own work. */
-  readonly resources: ManagedResources & CniConfigResources;
+  /** Local copies and clients, shared with the node's own work; of the states of all nodes only the client. */
+  readonly resources: Omit<ManagedResources & CniConfigResources, "nodeStates"> & {
+    readonly nodeStates: Pick<Followed<VRFNodeState>, "client">;
+  };
+  /** Begins to follow the states of all nodes, for a term of office. */
+  readonly followNodeStates: () => ResourceCache<VRFNodeState> & AsyncDisposable;
   /** Client of the resource Lease. */
   readonly leases: ResourceClient<Lease>;
   /** Client of the resource Event. */
@@ -29,6 +35,8 @@ export interface ManagerOptions {
   readonly leaseKey?: string;
   /** Tables below it are of service VRFs. */
   readonly serviceVrfMax: number;
+  /** The installation's AS number. */
+  readonly asn: number;
   /** Plugin types that a CNIConfig may name. */
   readonly allowedPlugins: readonly string[];
   /** Created when no VRFDomain exists at all. */
@@ -54,15 +62,16 @@ export function startManager(options: ManagerOptions): LeaderElection {
     log,
     signal,
   });
-  const controllers = [
-    createVrfDomainController({ ...options, events }),
-    createCniConfigController({ ...options, events }),
-  ];
   return startLeaderElection({
     leases: options.leases,
     key: options.leaseKey ?? "kube-system/pyroute2-cni-manager",
     identity: `${nodeName}_${crypto.randomUUID()}`,
+    candidates: () => options.resources.nodes.cache.list().length,
     lead: async (term) => {
+      await using states = options.followNodeStates();
+      const nodeStates = { ...options.resources.nodeStates, cache: states };
+      const mine = { ...options, resources: { ...options.resources, nodeStates }, events };
+      const controllers = [createVrfDomainController(mine), createCniConfigController(mine)];
       await Promise.all(controllers.map((controller) => controller.run(term)));
     },
     log,

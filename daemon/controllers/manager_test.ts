@@ -54,7 +54,7 @@ class Bench implements AsyncDisposable {
       bindings: follow(vrfDomainBindingKind),
       blocks: follow(ipBlockKind),
       nodes: follow(nodeKind),
-      nodeStates: follow(vrfNodeStateKind),
+      nodeStates: { client: createResourceClient(api.connection, vrfNodeStateKind) },
       policies: follow(vrfRoutingPolicyKind),
       cniConfigs: follow(cniConfigKind),
       cniConfigSelections: follow(cniConfigSelectionKind),
@@ -68,10 +68,13 @@ class Bench implements AsyncDisposable {
     this.events = createResourceClient(api.connection, eventKind);
     this.#stopped = startManager({
       resources,
+      followNodeStates: () =>
+        startCache({ connection: api.connection, resource: vrfNodeStateKind, log: quiet }),
       leases: createResourceClient(api.connection, leaseKind),
       events: this.events,
       nodeName: "manager",
       serviceVrfMax: 512,
+      asn: 65000,
       allowedPlugins: ["pyroute2-cni-plugin"],
       defaultDomain: { name: "vrf-42", spec: { ...spec(42), table: 42 } },
       log: quiet,
@@ -241,6 +244,30 @@ Deno.test("blocks of a node that is gone are released, those of other nodes stay
   }
   await eventually("one is left", async () => (await bench.blocks.list()).length === 1);
   assert.equal((await bench.blocks.list())[0]?.spec.nodeName, "n1");
+});
+
+Deno.test("a block whose name is not that of its spec is refused, and no other is touched", async () => {
+  await using bench = await Bench.start();
+  await bench.addNode("n1");
+  const spec = { cidr: "10.150.0.0/26", nodeName: "n1", vrfTable: 200 };
+  const [right, wrong] = ["vrf-200-10-150-0-0-26", "blue-on-n1"];
+  for (const name of [right, wrong]) await bench.blocks.create({ metadata: { name }, spec });
+  const conditions = async (name: string) =>
+    ((await bench.blocks.get(name))?.status?.conditions ?? []).map(
+      ({ type, status, reason, observedGeneration }) =>
+        `${type} ${status} ${reason} ${observedGeneration}`,
+    );
+  await eventually("it is refused", async () => (await conditions(wrong)).length > 0);
+  assert.deepEqual(await conditions(wrong), [
+    "Accepted False NameMismatch 1",
+    "Ready False Refused 1",
+  ]);
+  await eventually("an event tells", async () => {
+    const [event] = await bench.events.list();
+    return event?.reason === "NameMismatch" && event.involvedObject.name === wrong &&
+      event.message?.includes(`"${right}"`) === true;
+  });
+  assert.deepEqual(await conditions(right), []);
 });
 
 Deno.test("a routing policy says whether its domain exists, and follows it", async () => {

@@ -17,7 +17,7 @@ import {
   nodeConfigStatus,
   type NodeConfigVerdict,
 } from "./node_config_status.ts";
-import { recordRefusal } from "./refusal_event.ts";
+import { recordRefusal, recordTrouble } from "./refusal_event.ts";
 import { writeStatus } from "./write_status.ts";
 
 /** What the controller works with. */
@@ -80,6 +80,7 @@ export function createNodeConfigController(
       const conditions = before?.conditions ?? [];
       const status = nodeConfigStatus(verdict, progress, conditions, new Date());
       recordRefusal(events, present, conditions, status.conditions);
+      recordTrouble(events, present, conditions, status.conditions);
       await writeStatus(client, present, before, status, signal);
       next.set(name, { over, status });
     }

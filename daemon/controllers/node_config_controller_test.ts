@@ -121,7 +121,7 @@ Deno.test("settings that the node cannot use are refused with the reason, and th
   const bad: [string, string, string][] = [
     ["eth7", "192.0.2.1", "InterfaceNotFound"],
     ["eth1", "203.0.113.9", "AddressNotFound"],
-    ["eth1", "2001:db8::1", "AddressFamilyUnsupported"],
+    ["eth1", "2001:db8::9", "AddressNotFound"],
   ];
   await bench.create("mine", {});
   await bench.expect("mine", "Accepted", /^True/);
@@ -182,7 +182,7 @@ Deno.test("readiness follows the run: the underlay, FRR, FRR's refusal", async (
   await bench.expect("mine", "Ready", /^False Applying .*"192.0.2.1"/);
   bench.progress = {};
   bench.run();
-  await bench.expect("mine", "Ready", /^False FRRUnavailable/);
+  await bench.expect("mine", "Ready", /^False FrrUnavailable/);
   bench.progress = { frr, frrFailure: { reason: "FrrRefused", message: "line 3" } };
   bench.run();
   await bench.expect("mine", "Ready", /^False FrrRefused line 3/);
@@ -230,4 +230,32 @@ Deno.test("a refusal is told by one event", async () => {
     "mine",
     1,
   ]);
+});
+
+Deno.test("settings in use tell what is wrong with them for longer by an event, and what they warn of", async () => {
+  await using bench = await Bench.start();
+  await bench.create("mine", {});
+  await bench.expect("mine", "Ready", /^True Applied $/);
+  const told = () => bench.events.list().then((all) => all.map(({ message }) => message));
+  const over = (shut: boolean, message: string) => ({ address: "192.0.2.9", shut, message });
+  bench.progress = { frr, overLimit: [over(false, "more than 5")] };
+  bench.run();
+  await bench.expect("mine", "Ready", /^True Applied more than 5$/);
+  bench.progress = {
+    frr,
+    frrFailure: { reason: "MaxPrefixesExceeded", message: "7 of 5" },
+    overLimit: [over(true, "7 of 5")],
+  };
+  bench.run();
+  await bench.expect("mine", "Ready", /^False MaxPrefixesExceeded 7 of 5$/);
+  // What passes by itself is no event.
+  bench.progress = { frr: undefined };
+  bench.run();
+  await bench.expect("mine", "Ready", /^False FrrUnavailable/);
+  await eventually("both are told", async () => (await told()).length === 2);
+  assert.deepEqual((await told()).toSorted(), ["7 of 5", "more than 5"]);
+  bench.progress = { frr };
+  bench.run();
+  await bench.expect("mine", "Ready", /^True Applied $/);
+  assert.equal((await told()).length, 2);
 });

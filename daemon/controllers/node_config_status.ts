@@ -1,5 +1,6 @@
 /** Which VRFNodeConfig a node uses, and what it says of each that names it. Pure. */
-import { addressFamily } from "../../lib/net/address.ts";
+import { canonicalAddress } from "../../lib/net/address.ts";
+import { peerProblem } from "../reconcile/peers.ts";
 import type { NodeReport } from "../reconcile/node_reconciler.ts";
 import { type Condition, setCondition } from "../resources/conditions.ts";
 import type {
@@ -20,7 +21,7 @@ export interface NodeConfigVerdict {
 
 /** How far the settings in use have come. */
 export interface NodeConfigProgress
-  extends Pick<NodeReport, "underlay" | "frrFailure" | "problems"> {
+  extends Pick<NodeReport, "underlay" | "frrFailure" | "problems" | "overLimit"> {
   /** FRR as last seen; undefined while it does not answer. */
   readonly frr: { readonly ready: boolean } | undefined;
 }
@@ -42,11 +43,16 @@ export function judgeNodeConfigs(
   const oldest = mine[0]?.metadata.name ?? "";
   return mine.map((config, index) => ({
     config,
-    problem: index === 0 ? interfaceProblem(config, probe) : {
+    problem: index === 0 ? interfaceProblem(config, probe) ?? invalidPeer(config) : {
       reason: "NodeConfigured",
       message: `The older VRFNodeConfig "${oldest}" names node "${node}"; delete one of the two`,
     },
   }));
+}
+
+function invalidPeer({ spec }: VRFNodeConfig): Problem | undefined {
+  const message = peerProblem(spec);
+  return message === undefined ? undefined : { reason: "PeerInvalid", message };
 }
 
 function interfaceProblem(
@@ -54,13 +60,6 @@ function interfaceProblem(
   probe: (wanted: VRFNodeInterface) => Problem | undefined,
 ): Problem | undefined {
   for (const wanted of spec.interfaces) {
-    if (addressFamily(wanted.local) !== 4) {
-      return {
-        reason: "AddressFamilyUnsupported",
-        message: `Expected an IPv4 address on interface "${wanted.name}", found ` +
-          `"${wanted.local}"; tunnels run over IPv4`,
-      };
-    }
     const problem = probe(wanted);
     if (problem !== undefined) return problem;
   }
@@ -82,20 +81,23 @@ export function nodeConfigStatus(
     type: string,
     holds: string,
     found: Problem | undefined,
+    warning = "",
   ): Omit<Condition, "lastTransitionTime"> => ({
     type,
     status: found === undefined ? "True" : "False",
     reason: found?.reason ?? holds,
-    message: found?.message ?? "",
+    message: found?.message ?? warning,
     observedGeneration: config.metadata.generation,
   });
+  const warnings = (progress.overLimit ?? []).filter(({ shut }) => !shut);
+  const warning = problem === undefined ? warnings.map(({ message }) => message).join("; ") : "";
   const conditions = setCondition(before, condition("Accepted", "Accepted", problem), now);
   return {
     accepted: problem === undefined,
     ready: missing === undefined,
     routeReflectorsCount: config.spec.routeReflectors?.length ?? 0,
     interfacesCount: config.spec.interfaces.length,
-    conditions: setCondition(conditions, condition("Ready", "Applied", missing), now),
+    conditions: setCondition(conditions, condition("Ready", "Applied", missing, warning), now),
   };
 }
 
@@ -104,7 +106,8 @@ function missingOf({ spec }: VRFNodeConfig, progress: NodeConfigProgress): Probl
   if (underlay === undefined) return { reason: "NotApplied", message: problems.join("; ") };
   const [wanted] = spec.interfaces;
   if (
-    wanted !== undefined && (wanted.name !== underlay.ifname || wanted.local !== underlay.address)
+    wanted !== undefined &&
+    (wanted.name !== underlay.ifname || canonicalAddress(wanted.local) !== underlay.address)
   ) {
     return {
       reason: "Applying",
@@ -112,6 +115,6 @@ function missingOf({ spec }: VRFNodeConfig, progress: NodeConfigProgress): Probl
     };
   }
   if (frrFailure !== undefined) return frrFailure;
-  if (frr?.ready !== true) return { reason: "FRRUnavailable", message: "FRR does not answer" };
+  if (frr?.ready !== true) return { reason: "FrrUnavailable", message: "FRR does not answer" };
   return undefined;
 }

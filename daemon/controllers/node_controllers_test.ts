@@ -66,7 +66,7 @@ Deno.test("an exhausted prefix and a refusal of FRR become one event each, howev
   });
   assert.equal(controllers.acceptedConfig(), undefined);
   const frrFailure = { reason: "FrrRefused", message: "line 3: % Unknown command" };
-  const report = { domains: [], frr: undefined, frrFailure, problems: [], underlay };
+  const report = { domains: [], policies: [], frr: undefined, frrFailure, problems: [], underlay };
   for (let run = 0; run < 5; run++) controllers.reported(report, true);
   await eventually("both are told", async () => (await events.list()).length === 2);
   for (let run = 0; run < 5; run++) controllers.reported(report, true);

@@ -1,4 +1,5 @@
 import type { FrrErrorCode } from "../../frr/protocol.ts";
+import { isLastingProblem } from "../ipam/pool_problems.ts";
 import type { PoolProblem } from "../ipam/port.ts";
 import type { EventRecorder, EventText } from "../kube/events.ts";
 import type { KubeObject } from "../kube/port.ts";
@@ -22,14 +23,6 @@ export interface NodeEvents {
   reported(report: Pick<NodeReport, "frrFailure">, problems: readonly PoolProblem[]): void;
 }
 
-/** Problems of blocks that wait for a person; a claim that failed is repeated. */
-const forOperators: ReadonlySet<string> = new Set([
-  "BlocksExhausted",
-  "BlockDisputed",
-  "BlockOverlap",
-  "InvalidDomain",
-]);
-
 const refused: FrrErrorCode = "FrrRefused";
 
 /** Makes it. */
@@ -48,7 +41,7 @@ export function createNodeEvents({ events, domains, nodeState }: NodeEventsOptio
         now.add(key);
       };
       for (const { vrf, code, message } of problems) {
-        if (!forOperators.has(code)) continue;
+        if (!isLastingProblem(code)) continue;
         tell(domains().find(({ spec }) => spec.vrf === vrf), { reason: code, message });
       }
       if (frrFailure?.reason === refused) tell(nodeState(), frrFailure);

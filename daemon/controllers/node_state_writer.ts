@@ -25,6 +25,8 @@ export interface NodeStateWriterOptions {
   readonly signal: AbortSignal;
   /** Least time between two writes of published statuses, in milliseconds; 1000 when absent. */
   readonly intervalMs?: number;
+  /** Milliseconds to wait before a published status is written, since all nodes may write at once; none when absent. */
+  readonly turn?: () => number;
   /** First and longest delay after a failed write, in milliseconds. */
   readonly retry?: { readonly baseMs: number; readonly maxMs: number };
 }
@@ -73,6 +75,7 @@ export interface NodeStateWriter {
 const emptyStatus: VRFNodeStateStatus = {
   ready: false,
   domains: [],
+  policies: [],
   domainsReady: 0,
   peers: [],
   peersUp: 0,
@@ -159,13 +162,15 @@ class Writer implements NodeStateWriter {
   }
 
   async #writeBehind(): Promise<void> {
-    const { signal, log, intervalMs = 1000, retry } = this.#options;
+    const { signal, log, intervalMs = 1000, turn = () => 0, retry } = this.#options;
     const backoff = createBackoff(retry ?? { baseMs: 500, maxMs: 30_000 });
     const aborted = Promise.withResolvers<void>();
     if (signal.aborted) return;
     signal.addEventListener("abort", () => aborted.resolve(), { once: true });
     while (!signal.aborted) {
       await Promise.race([this.#wake.promise, aborted.promise]);
+      if (signal.aborted) break;
+      await wait(turn(), signal).catch(() => {});
       if (signal.aborted) break;
       this.#wake = Promise.withResolvers();
       let delay = intervalMs;

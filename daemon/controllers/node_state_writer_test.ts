@@ -24,6 +24,7 @@ function status(...domains: NodeDomainState[]): VRFNodeStateStatus {
   return {
     ready: true,
     domains,
+    policies: [],
     domainsReady: domains.length,
     peers: [],
     peersUp: 0,
@@ -39,6 +40,9 @@ class Bench implements AsyncDisposable {
   readonly writer: NodeStateWriter;
   writes = 0;
   away = false;
+  /** How often it has asked for its turn, and how often it had when it wrote. */
+  turns = 0;
+  turnsBefore: readonly number[] = [];
   readonly #stop = new AbortController();
   readonly #api: EmbeddedApi;
 
@@ -55,6 +59,7 @@ class Bench implements AsyncDisposable {
         patchStatus: (...given) =>
           guard(() => {
             this.writes += 1;
+            this.turnsBefore = [...this.turnsBefore, this.turns];
             return this.client.patchStatus(...given);
           }),
       },
@@ -62,6 +67,10 @@ class Bench implements AsyncDisposable {
       log: quiet,
       signal: this.#stop.signal,
       intervalMs: 1,
+      turn: () => {
+        this.turns += 1;
+        return 0;
+      },
       retry: { baseMs: 1, maxMs: 5 },
     });
   }
@@ -94,6 +103,16 @@ Deno.test("the state is created on first use and written only when it differs", 
   bench.writer.publish(status());
   await bench.writer.flush();
   assert.equal(await bench.listed(), "");
+});
+
+Deno.test("what is published waits for the node's turn, what is announced does not", async () => {
+  await using bench = await Bench.start();
+  await bench.writer.announce([share("a")], soon());
+  assert.equal(bench.turns, 0);
+  const { writes } = bench;
+  bench.writer.publish(status(share("a", "Ready")));
+  await eventually("it is written", () => bench.writes > writes);
+  assert.equal(bench.turnsBefore.at(-1), 1);
 });
 
 Deno.test("an announced domain is on the server before the announcement resolves", async () => {

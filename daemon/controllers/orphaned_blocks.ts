@@ -1,3 +1,4 @@
+import { isKubeError } from "../kube/kube_error.ts";
 import type { ResourceCache, ResourceClient } from "../kube/port.ts";
 import type { Logger } from "../log.ts";
 import type { Node } from "../resources/core.ts";
@@ -16,6 +17,8 @@ export interface OrphanedBlocksOptions {
   readonly graceMs: number;
   /** For what is released. */
   readonly log: Logger;
+  /** Milliseconds of a clock that never goes back; the process's own when absent. */
+  readonly now?: () => number;
 }
 
 /** Releases IPBlocks of nodes whose Node object is gone: nobody else would. */
@@ -30,11 +33,27 @@ export interface OrphanedBlocks {
 
 /** Makes it. The grace period starts when a block is first seen without its node. */
 export function createOrphanedBlocks(options: OrphanedBlocksOptions): OrphanedBlocks {
-  const { nodes, blocks, graceMs, log } = options;
+  const { nodes, blocks, graceMs, log, now: clock = () => performance.now() } = options;
   let seen: ReadonlyMap<string, number> = new Map();
+
+  /** Deletes a block as it was seen; one that was written to meanwhile is somebody's, and is looked at again. */
+  const released = async ({ metadata }: IPBlock, signal: AbortSignal): Promise<boolean> => {
+    const { name, uid, resourceVersion } = metadata;
+    try {
+      await blocks.client.delete(name, {
+        ...uid === undefined ? {} : { uid },
+        ...resourceVersion === undefined ? {} : { resourceVersion },
+      }, signal);
+      return true;
+    } catch (thrown) {
+      if (isKubeError(thrown, "Conflict")) return false;
+      throw thrown;
+    }
+  };
+
   return {
     async release(signal) {
-      const now = performance.now();
+      const now = clock();
       const orphaned = blocks.cache.list().filter(({ spec }) =>
         nodes.cache.get(spec.nodeName) === undefined
       );
@@ -52,8 +71,7 @@ export function createOrphanedBlocks(options: OrphanedBlocksOptions): OrphanedBl
           continue;
         }
         missing.add(nodeName);
-        const { uid } = block.metadata;
-        await blocks.client.delete(block.metadata.name, uid === undefined ? {} : { uid }, signal);
+        if (!await released(block, signal)) continue;
         log.info("Block of a node that is gone released", {
           block: block.metadata.name,
           node: nodeName,

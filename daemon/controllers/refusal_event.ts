@@ -25,3 +25,26 @@ export function recordRefusal(
   }
   events?.record(about, { type: "Warning", reason: now.reason, message: now.message });
 }
+
+/** Reasons of `Ready` that last until somebody does something. */
+const lasting: readonly (string | undefined)[] = [
+  "ExtraConfigRefused",
+  "MaxPrefixesExceeded",
+  "PasswordMissing",
+];
+
+/** The same for the condition `Ready` of a node's settings: what is wrong with them for longer, and what it warns of. */
+export function recordTrouble(
+  events: EventRecorder | undefined,
+  about: KubeObject,
+  before: readonly Condition[] | undefined,
+  after: readonly Condition[] | undefined,
+): void {
+  const now = findCondition(after, "Ready");
+  if (now === undefined || now.message === "") return;
+  if (now.status !== "True" && !lasting.includes(now.reason)) return;
+  const known = findCondition(before, "Ready");
+  if (known?.reason === now.reason && known.message === now.message) return;
+  const reason = now.status === "True" ? "MaxPrefixesExceeded" : now.reason;
+  events?.record(about, { type: "Warning", reason, message: now.message });
+}

@@ -4,6 +4,7 @@ import { addFinalizer, removeFinalizer } from "../kube/finalizer.ts";
 import type { ResourceCache, ResourceClient } from "../kube/port.ts";
 import { messageOf } from "../../lib/errors.ts";
 import type { Logger } from "../log.ts";
+import { type Condition, findCondition } from "../resources/conditions.ts";
 import type { Node } from "../resources/core.ts";
 import type { IPBlock } from "../resources/ip_block.ts";
 import type { VRFDomain } from "../resources/vrf_domain.ts";
@@ -13,8 +14,9 @@ import type { VRFRoutingPolicy } from "../resources/vrf_routing_policy.ts";
 import { bindingStatus } from "./binding_status.ts";
 import { type DefaultDomain, ensureDefaultDomain } from "./default_domain.ts";
 import { type Acceptance, acceptDomains, type Refusal } from "./domain_resolution.ts";
+import { misnamedBlockStatus } from "./misnamed_block.ts";
 import { createOrphanedBlocks, type OrphanedBlocks } from "./orphaned_blocks.ts";
-import { policyStatus } from "./policy_status.ts";
+import { type PolicyShares, policyShares, policyStatus } from "./policy_status.ts";
 import { recordRefusal } from "./refusal_event.ts";
 import { domainStatus, liveStates, remainsOf, sharesOf } from "./vrf_domain_status.ts";
 import { writeStatus } from "./write_status.ts";
@@ -64,6 +66,8 @@ export interface DomainControllerOptions {
   readonly resources: ManagedResources;
   /** Tables below it are of service VRFs. */
   readonly serviceVrfMax: number;
+  /** The installation's AS number. */
+  readonly asn: number;
   /** Created when no VRFDomain exists at all. */
   readonly defaultDomain: DefaultDomain;
   /** For refusals, seen by `kubectl describe`. */
@@ -131,6 +135,9 @@ interface View {
   readonly refusals: ReadonlyMap<string, Refusal>;
   readonly live: readonly VRFNodeState[];
   readonly blocks: readonly IPBlock[];
+  readonly policies: PolicyShares;
+  /** The condition `Ready` that this run gave to each domain, by name. */
+  readonly ready: Map<string, Condition>;
 }
 
 class Pass {
@@ -169,6 +176,9 @@ class Pass {
     for (const policy of policies.cache.list()) {
       await attempt(() => this.#reportPolicy(policy, view, signal));
     }
+    for (const block of view.blocks) {
+      await attempt(() => this.#reportBlock(block, signal));
+    }
     let next: number | undefined;
     await attempt(async () => {
       next = await this.#orphans.release(signal);
@@ -181,11 +191,14 @@ class Pass {
   #view(): View {
     const { domains, nodes, nodeStates, blocks } = this.#options.resources;
     const acceptance = acceptDomains(domains.cache.list(), this.#options);
+    const live = liveStates(nodes.cache.list(), nodeStates.cache.list());
     return {
       acceptance,
       refusals: new Map(acceptance.refused.map((refusal) => [refusal.name, refusal])),
-      live: liveStates(nodes.cache.list(), nodeStates.cache.list()),
+      live,
       blocks: blocks.cache.list(),
+      policies: policyShares(live),
+      ready: new Map(),
     };
   }
 
@@ -224,6 +237,8 @@ class Pass {
     // What goes away in this very run gets no last words.
     if (domain.metadata.deletionTimestamp !== undefined && isGone(remains)) return;
     const status = domainStatus(domain, sharesOf(domain, view.live), remains, refusal, new Date());
+    const ready = findCondition(status.conditions, "Ready");
+    if (ready !== undefined) view.ready.set(domain.metadata.name, ready);
     recordRefusal(events, domain, domain.status?.conditions, status.conditions);
     await writeStatus(domains.client, domain, domain.status, status, signal);
   }
@@ -234,14 +249,30 @@ class Pass {
     signal: AbortSignal,
   ): Promise<void> {
     const { resources: { bindings }, events } = this.#options;
-    const status = bindingStatus(binding, bindings.cache.list(), view.acceptance, new Date());
+    const status = bindingStatus(
+      binding,
+      bindings.cache.list(),
+      view.acceptance,
+      view.ready.get(binding.spec.vrfDomainRef.name),
+      new Date(),
+    );
     recordRefusal(events, binding, binding.status?.conditions, status.conditions);
     await writeStatus(bindings.client, binding, binding.status, status, signal);
   }
 
+  /** A block that claims nothing is nobody's: no node would tell. */
+  async #reportBlock(block: IPBlock, signal: AbortSignal): Promise<void> {
+    const { resources: { blocks }, events } = this.#options;
+    const status = misnamedBlockStatus(block, new Date());
+    if (status === undefined) return;
+    recordRefusal(events, block, block.status?.conditions, status.conditions);
+    await writeStatus(blocks.client, block, block.status, status, signal);
+  }
+
   async #reportPolicy(policy: VRFRoutingPolicy, view: View, signal: AbortSignal): Promise<void> {
     const { resources: { policies }, events } = this.#options;
-    const status = policyStatus(policy, view.acceptance, new Date());
+    const nodes = view.live.map(({ metadata }) => metadata.name);
+    const status = policyStatus(policy, view.acceptance, nodes, view.policies, new Date());
     recordRefusal(events, policy, policy.status?.conditions, status.conditions);
     await writeStatus(policies.client, policy, policy.status, status, signal);
   }

@@ -1,10 +1,13 @@
 /** What the manager says of each VRFDomain. Pure. */
+import { isLastingProblem } from "../ipam/pool_problems.ts";
+import { addressesHealthyCondition } from "../reconcile/node_status.ts";
 import { type Condition, setCondition } from "../resources/conditions.ts";
 import type { Node } from "../resources/core.ts";
 import type { IPBlock } from "../resources/ip_block.ts";
 import type { VRFDomain, VRFDomainStatus } from "../resources/vrf_domain.ts";
 import type { NodeDomainState, VRFNodeState } from "../resources/vrf_node_state.ts";
 import type { Refusal } from "./domain_resolution.ts";
+import { enumerate } from "./enumerate.ts";
 
 /** A node as far as one domain is concerned. */
 export interface NodeShare {
@@ -21,8 +24,6 @@ export interface Remains {
   /** Blocks of its VRF. */
   readonly blocks: readonly string[];
 }
-
-const mostNamed = 5;
 
 /**
  * The nodes that run the daemon: a Node and a VRFNodeState of that name exist. A node that never ran the daemon has
@@ -84,6 +85,7 @@ export function domainStatus(
     domain.metadata.deletionTimestamp === undefined
       ? readiness(domain, shares, refusal)
       : deletion(remains),
+    addresses(shares, refusal),
   ];
   return {
     conditions: conditions.reduce<readonly Condition[]>(
@@ -127,6 +129,21 @@ function readiness(
   );
 }
 
+/** Nodes on which pods of the domain get no address, or one that is not theirs alone. */
+function addresses(shares: readonly NodeShare[], refusal: Refusal | undefined): Verdict {
+  const type = addressesHealthyCondition;
+  if (refusal !== undefined) {
+    return { type, status: "Unknown", reason: "Refused", message: refusal.message };
+  }
+  const troubled = shares.filter(({ state }) =>
+    state?.phase === "Ready" && isLastingProblem(state.reason)
+  );
+  const reason = troubled[0]?.state?.reason;
+  if (reason === undefined) return { type, status: "True", reason: "Healthy", message: "" };
+  const said = troubled.map(({ node, state }) => `${node}: ${state?.reason}: ${state?.message}`);
+  return { type, status: "False", reason, message: enumerate(said) };
+}
+
 function deletion({ nodes, blocks }: Remains): Verdict {
   const parts = [
     ...nodes.length === 0 ? [] : [`nodes still carry it: ${enumerate(nodes)}`],
@@ -145,9 +162,4 @@ function describe({ node, state }: NodeShare): string {
   if (state.phase === "Ready") return `${node}: carries generation ${state.generation}`;
   const detail = state.message === "" ? state.reason : `${state.reason}: ${state.message}`;
   return `${node}: ${state.phase}, ${detail}`;
-}
-
-function enumerate(items: readonly string[]): string {
-  const named = items.slice(0, mostNamed).join("; ");
-  return items.length <= mostNamed ? named : `${named}; and ${items.length - mostNamed} more`;
 }

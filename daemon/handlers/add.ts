@@ -2,12 +2,13 @@ import { CniError } from "../../lib/cni/errors.ts";
 import { type CniResult, mergeResults } from "../../lib/cni/result.ts";
 import { messageOf } from "../../lib/errors.ts";
 import type { Attachment } from "../ipam/port.ts";
-import type { AttachedInterface } from "../pod/port.ts";
+import type { AttachedInterface, PodRoute } from "../pod/port.ts";
 import type { CniHandlers, CniNetnsCall } from "../server/cni_api.ts";
+import { checkDistinct, hasDefaultRoute, routesOf } from "./pod_routes.ts";
 import { type AddDeps, interfaceOf, keyOf, lockName, takeDown, translate } from "./deps.ts";
 
 /**
- * Makes the handler of ADD: reserve an address → wait until the node routes its block → attach → commit. Whatever fails,
+ * Makes the handler of ADD: learn what is wished → reserve addresses → wait until the node routes their blocks → attach → commit. Whatever fails,
  * everything before it is undone.
  */
 export function createAddHandler(deps: AddDeps): CniHandlers["add"] {
@@ -39,7 +40,8 @@ async function clearLeftover(deps: AddDeps, call: CniNetnsCall): Promise<void> {
 
 async function add(deps: AddDeps, call: CniNetnsCall, signal: AbortSignal): Promise<CniResult> {
   const { args } = call;
-  const domain = deps.resolveDomain(args.pod.namespace);
+  const { domain: wished, ...wish } = await deps.gatherWishes(call, signal);
+  const domain = deps.resolveDomain(args.pod.namespace, wished);
   const owner = {
     ...keyOf(call),
     namespace: args.pod.namespace,
@@ -48,17 +50,30 @@ async function add(deps: AddDeps, call: CniNetnsCall, signal: AbortSignal): Prom
     netnsPath: args.netns,
   };
   try {
-    const row = await deps.pool.reserve(domain, owner, signal);
-    await deps.awaitReady(row.vrf, row.block, signal);
+    const row = await deps.pool.reserve(domain, owner, signal, wish);
+    checkDistinct(deps, row, domain);
+    const routes = routesOf(row, domain, hasDefaultRoute(call));
+    const blocks = row.allocations.map(({ block }) => block);
+    await deps.awaitReady(row.vrf, blocks, signal);
     signal.throwIfAborted();
     const point = deps.kernel.attachmentPoint(row.vrf);
-    const attached = await deps.network.attach(point, call.netns, interfaceOf(row));
+    const attached = await deps.network.attach(point, call.netns, {
+      ...interfaceOf(row, routes),
+      macIsWished: wish.mac !== undefined,
+    });
     // Nobody waits for the answer any more: the runtime takes the ADD for failed.
     signal.throwIfAborted();
     deps.pool.commit(row, { mac: attached.mac });
     deps.changed();
-    call.log.info("Pod attached", { vrf: row.vrf, address: row.address, block: row.block });
-    return mergeResults(call.config.prevResult, resultOf(row, attached, args.netns));
+    call.log.info("Pod attached", {
+      vrf: row.vrf,
+      addresses: row.allocations.map(({ address }) => address),
+      blocks,
+    });
+    return mergeResults(
+      call.config.prevResult,
+      resultOf(row, attached, args.netns, routes),
+    );
   } catch (thrown) {
     await undo(deps, call);
     throw thrown;
@@ -76,17 +91,22 @@ async function undo(deps: AddDeps, call: CniNetnsCall): Promise<void> {
   }
 }
 
-function resultOf(row: Attachment, attached: AttachedInterface, sandbox: string): CniResult {
+function resultOf(
+  row: Attachment,
+  attached: AttachedInterface,
+  sandbox: string,
+  routes: readonly PodRoute[],
+): CniResult {
   return {
     interfaces: [
       { name: row.hostIfname, mac: attached.hostMac, mtu: attached.mtu },
       { name: row.ifname, mac: attached.mac, sandbox, mtu: attached.mtu },
     ],
-    ips: [{
-      address: `${row.address}/${row.prefixLength}`,
-      gateway: row.gateway,
+    ips: row.allocations.map(({ address, prefixLength, gateway }) => ({
+      address: `${address}/${prefixLength}`,
+      gateway,
       interface: 1,
-    }],
-    routes: [{ dst: "0.0.0.0/0", gw: row.gateway }],
+    })),
+    routes: routes.map(({ destination, gateway }) => ({ dst: destination, gw: gateway })),
   };
 }

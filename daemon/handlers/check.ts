@@ -1,6 +1,7 @@
 import { CniError } from "../../lib/cni/errors.ts";
 import type { CniResult } from "../../lib/cni/result.ts";
 import type { Attachment } from "../ipam/port.ts";
+import type { PodRoute } from "../pod/port.ts";
 import type { CniHandlers } from "../server/cni_api.ts";
 import { type HandlerDeps, interfaceOf, keyOf, lockName, translate } from "./deps.ts";
 
@@ -31,7 +32,11 @@ export function createCheckHandler(deps: HandlerDeps): CniHandlers["check"] {
       const point = deps.kernel.attachmentPoint(row.vrf);
       faults = [
         ...resultFaults(row, prevResult, call.args.netns),
-        ...deps.network.inspect(point, call.netns, { ...interfaceOf(row), mac: row.mac }),
+        ...deps.network.inspect(
+          point,
+          call.netns,
+          interfaceOf(row, routesIn(row, prevResult)),
+        ),
       ];
     } catch (thrown) {
       throw translate(thrown, "CheckFailed", signal);
@@ -45,6 +50,13 @@ export function createCheckHandler(deps: HandlerDeps): CniHandlers["check"] {
       { details: faults.join("; ") },
     );
   };
+}
+
+/** The routes by the attachment's gateways, as ADD answered it. */
+function routesIn({ allocations }: Attachment, { routes }: CniResult): readonly PodRoute[] {
+  return allocations.flatMap(({ gateway }) =>
+    routes.filter(({ gw }) => gw === gateway).map(({ dst }) => ({ destination: dst, gateway }))
+  );
 }
 
 /** Where the result that the runtime kept disagrees with the journal. */
@@ -61,8 +73,9 @@ function resultFaults(row: Attachment, result: CniResult, netns: string): string
   if (found.mac !== undefined && found.mac.toLowerCase() !== row.mac) {
     faults.push(`prevResult has MAC "${found.mac}" instead of "${row.mac}"`);
   }
-  const address = `${row.address}/${row.prefixLength}`;
-  if (!result.ips.some((ip) => ip.address === address && ip.interface === at)) {
+  for (const allocation of row.allocations) {
+    const address = `${allocation.address}/${allocation.prefixLength}`;
+    if (result.ips.some((ip) => ip.address === address && ip.interface === at)) continue;
     faults.push(`prevResult has no address "${address}" on "${row.ifname}"`);
   }
   return faults;

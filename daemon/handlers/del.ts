@@ -16,6 +16,9 @@ export function createDelHandler(deps: HandlerDeps): CniHandlers["del"] {
     } catch (thrown) {
       throw translate(thrown, "DetachFailed", signal);
     }
-    call.log.info("Pod detached", { vrf: row.vrf, address: row.address });
+    call.log.info("Pod detached", {
+      vrf: row.vrf,
+      addresses: row.allocations.map(({ address }) => address),
+    });
   };
 }

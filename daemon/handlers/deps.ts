@@ -2,9 +2,11 @@ import { CodedError } from "../../lib/errors.ts";
 import { CniError, type CniErrorName } from "../../lib/cni/errors.ts";
 import type { NetlinkConnection } from "../../lib/netlink/connection.ts";
 import type { AddressPool, Attachment, AttachmentKey, PoolDomain } from "../ipam/port.ts";
+import { podAlias, podMac } from "../kernel/names.ts";
 import type { Kernel } from "../kernel/port.ts";
-import type { PodInterfaceSpec, PodNetwork } from "../pod/port.ts";
+import type { PodInterfaceSpec, PodNetwork, PodRoute } from "../pod/port.ts";
 import type { CniCall } from "../server/cni_api.ts";
+import type { GatherWishes } from "../wishes/attachment_wishes.ts";
 import type { KeyLocks } from "./key_locks.ts";
 
 /** What tells a node that it can serve ADD. */
@@ -39,13 +41,23 @@ export interface HandlerDeps {
 /** What ADD needs besides. */
 export interface AddDeps extends HandlerDeps {
   /**
-   * The domain that pods of a namespace attach to; an empty name means a container that is no pod.
+   * The domain that pods of a namespace attach to, or the one that a pod wishes for; an empty namespace means a container that is no
+   * pod.
    *
-   * @throws {CniError} `InvalidConfig` when the domain is missing, `TryAgainLater` before the caches have synced
+   * @throws {CniError} `InvalidConfig` when the domain is missing or does not let the pod in, `TryAgainLater` before the caches have
+   * synced
    */
-  readonly resolveDomain: (namespace: string) => PoolDomain;
-  /** Resolves when the block's gateway is on the VRF's bridge. @throws The signal's reason after an abort */
-  readonly awaitReady: (vrf: number, block: string, signal: AbortSignal) => Promise<void>;
+  readonly resolveDomain: (namespace: string, wished?: string) => PoolDomain;
+  /** A domain that this node carries. */
+  readonly domainNamed: (name: string) => PoolDomain | undefined;
+  /** What the pod and the network configuration wish for. */
+  readonly gatherWishes: GatherWishes;
+  /** Resolves when the blocks' gateways are on the VRF's bridge. @throws The signal's reason after an abort */
+  readonly awaitReady: (
+    vrf: number,
+    blocks: readonly string[],
+    signal: AbortSignal,
+  ) => Promise<void>;
 }
 
 /** The identity of the call's attachment. */
@@ -62,20 +74,25 @@ export function lockName(key: AttachmentKey): string {
   return `${key.network}/${key.containerId}/${key.ifname}`;
 }
 
-/** The interface that a row of the journal stands for. */
-export function interfaceOf(row: Attachment): PodInterfaceSpec {
+/**
+ * The interface that a row of the journal stands for.
+ *
+ * @param row The row
+ * @param routes The pod's routes through it
+ */
+export function interfaceOf(row: Attachment, routes: readonly PodRoute[]): PodInterfaceSpec {
   return {
     hostIfname: row.hostIfname,
-    alias: `pyroute2-cni/${row.containerId}/${row.ifname}`,
+    alias: podAlias(row),
     ifname: row.ifname,
-    address: row.address,
-    prefixLength: row.prefixLength,
-    gateway: row.gateway,
+    mac: row.mac === "" ? podMac(row.vrf, row.allocations[0]?.address ?? "") : row.mac,
+    addresses: row.allocations,
+    routes,
   };
 }
 
 /**
- * Takes an attachment down: the interface first, so that no two pods ever have one address, then the address. Idempotent.
+ * Takes an attachment down: the interface first, so that no two pods ever have one address, then the addresses. Idempotent.
  *
  * @throws {NetlinkError} When the kernel refuses; the row stays, marked `releasing`
  */
@@ -83,6 +100,10 @@ export async function takeDown(deps: HandlerDeps, row: Attachment): Promise<void
   deps.pool.markReleasing(row);
   const there = deps.kernel.connection(row.vrf);
   const gone = there !== undefined && await deps.network.detach(there, row.hostIfname);
+  // After the interface: the reconciler makes neighbours for those only that are there.
+  for (const { address } of row.allocations) {
+    if (there !== undefined) deps.network.forget(there, row.vrf, address);
+  }
   if (!gone && there !== deps.host) await deps.network.detach(deps.host, row.hostIfname);
   deps.pool.release(row);
   deps.changed();
@@ -92,9 +113,15 @@ export async function takeDown(deps: HandlerDeps, row: Attachment): Promise<void
 const byCode: Readonly<Record<string, CniErrorName>> = {
   BlocksExhausted: "AddressesExhausted",
   ClaimFailed: "TryAgainLater",
+  AddressLeaving: "TryAgainLater",
+  AddressInvalid: "InvalidConfig",
+  AddressInUse: "WishNotMet",
+  AddressElsewhere: "WishNotMet",
+  MacInUse: "WishNotMet",
   VrfNotReady: "TryAgainLater",
   KeyInOtherDomain: "InvalidEnvironment",
   InterfaceExists: "InvalidEnvironment",
+  RouteExists: "InvalidConfig",
   PodNetnsUnusable: "InvalidEnvironment",
 };
 

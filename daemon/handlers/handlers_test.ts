@@ -70,7 +70,7 @@ Deno.test("ADD into a container that has the interface is refused with code 4", 
 Deno.test("ADD whose VRF never gets ready gives up with its signal and undoes itself", async () => {
   const controller = new AbortController();
   const f = fixture({
-    awaitReady: (_vrf, _block, given) =>
+    awaitReady: (_vrf, _blocks, given) =>
       new Promise((_, reject) => {
         given.addEventListener("abort", () => reject(given.reason));
         controller.abort(new Error("gone"));
@@ -113,7 +113,7 @@ Deno.test("ADD cleans what an interrupted one left, then attaches", async () => 
   }
 });
 
-Deno.test("ADD's result lists both ends, the address, the gateway and the default route", async () => {
+Deno.test("ADD's result lists both ends, the addresses, gateways and default routes of both IP versions", async () => {
   const f = fixture();
   const result = await createAddHandler(f.deps)(callOf("ADD", f.log), signal);
   assert.deepEqual(result, {
@@ -121,8 +121,14 @@ Deno.test("ADD's result lists both ends, the address, the gateway and the defaul
       { name: "hc1", mac: "02:00:00:00:00:02", mtu: 1450 },
       { name: "eth0", mac: "02:00:00:00:00:01", sandbox: "/run/netns/x", mtu: 1450 },
     ],
-    ips: [{ address: "10.150.0.2/26", gateway: "10.150.0.1", interface: 1 }],
-    routes: [{ dst: "0.0.0.0/0", gw: "10.150.0.1" }],
+    ips: [
+      { address: "10.150.0.2/26", gateway: "10.150.0.1", interface: 1 },
+      { address: "fd00:150::3/64", gateway: "fd00:150::1", interface: 1 },
+    ],
+    routes: [
+      { dst: "0.0.0.0/0", gw: "10.150.0.1" },
+      { dst: "::/0", gw: "fd00:150::1" },
+    ],
   });
 });
 
@@ -199,7 +205,11 @@ Deno.test("CHECK tells every difference of result and kernel", async () => {
   const other = { ...prevResult, ips: [{ address: "10.9.9.9/26", interface: 1 }] };
   const error = await refused(check(callOf("CHECK", f.log, { prevResult: other }), signal));
   assert.equal(error.cniCode, 103);
-  assert.match(error.details ?? "", /10\.150\.0\.2\/26.*no default route/);
+  assert.match(error.details ?? "", /10\.150\.0\.2\/26.*fd00:150::3\/64.*no default route/);
+  f.network.faults = [];
+  const four = { ...prevResult, ips: prevResult.ips.slice(0, 1) };
+  const six = await refused(check(callOf("CHECK", f.log, { prevResult: four }), signal));
+  assert.match(six.details ?? "", /^prevResult has no address "fd00:150::3\/64"/);
 });
 
 Deno.test("GC without the list of attachments removes nothing", async () => {

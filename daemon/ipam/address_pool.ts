@@ -4,28 +4,31 @@
  * Nothing here waits for the API while a block has room: rows go to the journal, blocks are claimed ahead, and their
  * status is written behind.
  */
-import { ipv4ToNumber, numberToIpv4 } from "../../lib/net/address.ts";
+import { parseAddress } from "../../lib/net/address.ts";
 import type { ResourceCache, ResourceClient } from "../kube/port.ts";
 import type { Logger } from "../log.ts";
 import type { IPBlock } from "../resources/ip_block.ts";
-import { type BlockStatus, chooseAddress, statusOf } from "./allocator.ts";
+import { statusOf } from "./allocator.ts";
 import { type BlockBook, openBlockBook } from "./block_book.ts";
-import { domainRange } from "./block_candidates.ts";
+import { domainRanges } from "./block_candidates.ts";
 import { createBlockClaims } from "./block_claims.ts";
-import { type BlockRange, gatewayOf } from "./block_range.ts";
+import { blockConditions } from "./block_conditions.ts";
 import { type BlockRelease, createBlockRelease } from "./block_release.ts";
 import { BlockSupply } from "./block_supply.ts";
 import { type BlockWatch, createBlockWatch } from "./block_watch.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { IpamError } from "./errors.ts";
-import { type HeldBlock, type HeldBlocks, poolBlockOf, referenceOf } from "./held_blocks.ts";
-import { hostIfnameOf } from "./host_ifname.ts";
+import { type HeldBlock, type HeldBlocks, poolBlockOf } from "./held_blocks.ts";
 import type { AttachmentStore } from "./journal.ts";
+import { keeperOf, type KeptAddresses, keptStatus } from "./kept_addresses.ts";
+import { createKeptWishes } from "./kept_wishes.ts";
+import { createLostAttachments, type LostAttachmentsOptions } from "./lost_attachments.ts";
 import { problemsOf } from "./pool_problems.ts";
 import type {
   Attachment,
   AttachmentKey,
   AttachmentOwner,
+  AttachmentWish,
   DomainRelease,
   GarbageReport,
   NodeAddressPool,
@@ -33,8 +36,10 @@ import type {
   PoolDomain,
   PoolProblem,
 } from "./port.ts";
-import { createStatusWriter, type StatusWriter } from "./status_writer.ts";
+import { Reservations } from "./reservations.ts";
+import { type BlockTruth, createStatusWriter, type StatusWriter } from "./status_writer.ts";
 import { untilAborted } from "./until_aborted.ts";
+import { createWishedBlock } from "./wished_block.ts";
 
 /** What the pool needs. */
 export interface AddressPoolOptions {
@@ -57,6 +62,15 @@ export interface AddressPoolOptions {
   readonly random?: () => number;
   /** How long status changes are gathered before they are written, in milliseconds; 1000 by default. */
   readonly debounceMs?: number;
+  /** Milliseconds by which they are gathered longer, at random, since all nodes may write at once; none when absent. */
+  readonly turn?: () => number;
+  /**
+   * Interfaces of pods of a VRF that stand, those left out whose host ends are known: a journal that was lost forgets pods that still
+   * have their addresses. None when absent.
+   */
+  readonly standing?: LostAttachmentsOptions["standing"];
+  /** Name of the domain that has a VRF; needed for such pods. */
+  readonly domainOf?: (vrf: number) => string;
   /** Ends all background work. Call {@linkcode NodeAddressPool.flush} before. */
   readonly signal: AbortSignal;
 }
@@ -75,33 +89,51 @@ class Pool implements NodeAddressPool {
   readonly #journal: AttachmentStore;
   readonly #clock: Clock;
   readonly #held: HeldBlocks;
+  readonly #kept: KeptAddresses;
   readonly #watch: BlockWatch;
   readonly #writer: StatusWriter;
   readonly #supply: BlockSupply;
   readonly #release: BlockRelease;
+  readonly #reservations: Reservations;
   readonly #subscribers = new Set<() => void>();
+  /** The conditions of each block as they were told last. */
+  #told: ReadonlyMap<string, string> = new Map();
 
   constructor(options: AddressPoolOptions) {
     this.#journal = options.journal;
     this.#clock = options.clock ?? systemClock;
-    const book = openBlockBook(options.journal);
+    const now = () => this.#clock.now();
+    const findLost = createLostAttachments({
+      nodeName: options.nodeName,
+      journal: options.journal,
+      cache: options.blocks.cache,
+      standing: options.standing ?? (() => []),
+      domainOf: options.domainOf ?? ((vrf) => `vrf-${vrf}`),
+      now,
+      log: options.log,
+    });
+    const book = openBlockBook(options.journal, now, findLost);
     this.#held = book.held;
+    this.#kept = book.kept;
     const shared = {
       nodeName: options.nodeName,
       journal: options.journal,
       client: options.blocks.client,
       cache: options.blocks.cache,
       held: book.held,
+      kept: book.kept,
+      touch: (block: HeldBlock) => this.#writer.touch(block.name),
       log: options.log,
       clock: this.#clock,
       random: options.random ?? Math.random,
       debounceMs: options.debounceMs ?? 1000,
+      turn: options.turn ?? (() => 0),
       signal: options.signal,
       changed: () => this.#notify(),
     };
     const writer = createStatusWriter({
       ...shared,
-      desired: (name) => statusToWrite(book.held.get(name)),
+      desired: (name) => statusToWrite(book.held.get(name), this.problems()),
       owns: (object) => object.spec.nodeName === options.nodeName,
       lost: (name) => {
         const block = book.held.get(name);
@@ -112,6 +144,13 @@ class Pool implements NodeAddressPool {
     this.#writer = writer;
     this.#watch = createBlockWatch({ ...shared, claims, writer });
     this.#supply = new BlockSupply({ ...shared, claims });
+    this.#reservations = new Reservations({
+      ...shared,
+      supply: this.#supply,
+      writer,
+      wishedBlock: createWishedBlock({ ...shared, claims }),
+      keptWishes: createKeptWishes({ ...shared, now }),
+    });
     this.#release = createBlockRelease({
       ...shared,
       claims,
@@ -122,21 +161,13 @@ class Pool implements NodeAddressPool {
     followCache(shared, this.#watch);
   }
 
-  async reserve(
+  reserve(
     domain: PoolDomain,
     owner: AttachmentOwner & { readonly netnsPath: string },
     signal: AbortSignal,
+    wish?: AttachmentWish,
   ): Promise<Attachment> {
-    const prefix = domainRange(domain);
-    for (;;) {
-      signal.throwIfAborted();
-      const row = this.#existing(domain, owner) ?? this.#give(domain, prefix, owner);
-      if (row !== undefined) {
-        this.#supply.claimAhead(domain, prefix);
-        return row;
-      }
-      await untilAborted(this.#supply.claim(domain), signal);
-    }
+    return this.#reservations.reserve(domain, owner, signal, wish);
   }
 
   commit(key: AttachmentKey, details: { readonly mac: string }): void {
@@ -156,20 +187,32 @@ class Pool implements NodeAddressPool {
     const row = this.#journal.find(key);
     if (row === undefined) return;
     this.#journal.delete(key);
-    const address = ipv4ToNumber(row.address);
-    const block = this.#held.at(row.vrf, address);
-    if (block === undefined) return;
-    block.addresses.release(address, this.#held.nextSequence());
-    this.#writer.touch(block.name);
-    if (block.state === "disputed" && block.addresses.given === 0) this.#watch.suspect(block);
+    for (const allocation of row.allocations) {
+      const address = parseAddress(allocation.address);
+      const block = this.#held.at(row.vrf, address);
+      if (block === undefined) continue;
+      if (!this.#kept.leave(block, address.value, keeperOf(row))) {
+        block.addresses.release(address.value, this.#held.nextSequence());
+      }
+      this.#writer.touch(block.name);
+      if (block.state === "disputed" && block.addresses.given === 0) this.#watch.suspect(block);
+    }
   }
 
   find(key: AttachmentKey): Attachment | undefined {
     return this.#journal.find(key);
   }
 
+  ofContainer(containerId: string): readonly Attachment[] {
+    return this.#journal.ofContainer(containerId);
+  }
+
   list(): readonly Attachment[] {
     return this.#journal.list();
+  }
+
+  countByVrf(): ReadonlyMap<number, number> {
+    return this.#journal.countByVrf();
   }
 
   blocks(): readonly PoolBlock[] {
@@ -182,8 +225,15 @@ class Pool implements NodeAddressPool {
     return () => this.#subscribers.delete(subscriber);
   }
 
+  hold(domain: PoolDomain): void {
+    for (const range of domainRanges(domain)) {
+      const held = this.#held.usable(domain.vrf, range.prefix);
+      if (held.length === 0) this.#supply.claimAhead(range);
+    }
+  }
+
   problems(): readonly PoolProblem[] {
-    return problemsOf(this.#held.all(), this.#supply.errors);
+    return problemsOf(this.#held.all(), this.#supply.failures());
   }
 
   async flush(signal: AbortSignal): Promise<void> {
@@ -207,6 +257,7 @@ class Pool implements NodeAddressPool {
   #announcing(book: BlockBook, writer: StatusWriter): BlockBook {
     return {
       held: book.held,
+      kept: book.kept,
       adopt: (object, range) => {
         book.adopt(object, range);
         writer.observe(object);
@@ -226,63 +277,20 @@ class Pool implements NodeAddressPool {
     };
   }
 
-  #existing(
-    domain: PoolDomain,
-    owner: AttachmentOwner & { readonly netnsPath: string },
-  ): Attachment | undefined {
-    const row = this.#journal.find(owner);
-    if (row === undefined) return undefined;
-    if (row.vrf !== domain.vrf || row.domain !== domain.name) {
-      throw new IpamError(
-        "KeyInOtherDomain",
-        `Expected the interface "${owner.ifname}" of the container "${owner.containerId}" in the VRFDomain ` +
-          `"${domain.name}", found it in "${row.domain}"; delete the container's network first`,
-      );
-    }
-    if (row.state === "attached") return row;
-    this.#journal.update(owner, { state: "reserved", netnsPath: owner.netnsPath });
-    return { ...row, state: "reserved", netnsPath: owner.netnsPath };
-  }
-
-  /** Gives an address from a block at hand; undefined when none has room. */
-  #give(
-    domain: PoolDomain,
-    prefix: BlockRange,
-    owner: AttachmentOwner & { readonly netnsPath: string },
-  ): Attachment | undefined {
-    const choice = chooseAddress(this.#held.usable(domain.vrf, prefix));
-    if (choice === undefined) return undefined;
-    const { block, address } = choice;
-    const row: Attachment = {
-      network: owner.network,
-      containerId: owner.containerId,
-      ifname: owner.ifname,
-      namespace: owner.namespace,
-      pod: owner.pod,
-      podUid: owner.podUid,
-      netnsPath: owner.netnsPath,
-      domain: domain.name,
-      vrf: domain.vrf,
-      address: numberToIpv4(address),
-      // Where pods have their block's length, a block of an earlier length keeps its own.
-      prefixLength: domain.addressLength === domain.blockLength
-        ? block.range.length
-        : domain.addressLength,
-      gateway: gatewayOf(block.range),
-      block: block.range.cidr,
-      state: "reserved",
-      hostIfname: hostIfnameOf(owner),
-      mac: "",
-      createdAt: this.#clock.now(),
-    };
-    this.#journal.insert(row);
-    block.addresses.take(address, referenceOf(owner));
-    this.#writer.touch(block.name);
-    return row;
-  }
-
   #notify(): void {
+    this.#tellConditions();
     for (const subscriber of this.#subscribers) subscriber();
+  }
+
+  /** A claim or another node's object may change what holds of a block that itself has not changed. */
+  #tellConditions(): void {
+    const problems = this.problems();
+    const names = [...this.#held.all()].map(({ name }) => name);
+    const told = new Map(
+      names.map((name) => [name, JSON.stringify(blockConditions(name, problems))]),
+    );
+    for (const name of names) if (told.get(name) !== this.#told.get(name)) this.#writer.touch(name);
+    this.#told = told;
   }
 }
 
@@ -294,9 +302,18 @@ function flushAborted(): IpamError {
 }
 
 /** The truth about a block that is this node's; nothing is written to one that is going or gone. */
-function statusToWrite(block: HeldBlock | undefined): BlockStatus | undefined {
+function statusToWrite(
+  block: HeldBlock | undefined,
+  problems: readonly PoolProblem[],
+): BlockTruth | undefined {
   const ours = block?.state === "open" || block?.state === "suspect";
-  return ours ? statusOf(block.addresses) : undefined;
+  if (!ours) return undefined;
+  const kept = keptStatus(block);
+  return {
+    ...statusOf(block.addresses),
+    ...kept === undefined ? {} : { kept },
+    conditions: blockConditions(block.name, problems),
+  };
 }
 
 /** Lets the watch look at the cache now and soon after each change, many changes at once. */

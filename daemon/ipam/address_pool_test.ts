@@ -1,108 +1,24 @@
 import assert from "node:assert/strict";
-import { createLogger } from "../log.ts";
-import { createAddressPool } from "./address_pool.ts";
-import { type AttachmentStore, openJournal } from "./journal.ts";
-import type { AttachmentOwner, NodeAddressPool, PoolDomain } from "./port.ts";
-import {
-  drive,
-  FakeBlockApi,
-  FakeBlockCache,
-  ManualClock,
-  pass,
-  settle,
-} from "./testing/fake_blocks.ts";
+import { ipBlockName } from "../resources/ip_block.ts";
+import type { AttachmentStore } from "./journal.ts";
+import type { PoolDomain, PoolRange } from "./port.ts";
+import { drive, FakeBlockApi, pass, settle } from "./testing/fake_blocks.ts";
+import { Bench, blue, dual, never, ownerOf, tiny } from "./testing/pool_bench.ts";
 
-const blue: PoolDomain = {
-  name: "blue",
-  vrf: 200,
-  prefix: "10.150.0.0/24",
-  blockLength: 26,
-  addressLength: 26,
-};
-const tiny: PoolDomain = { ...blue, prefix: "10.150.0.0/28", blockLength: 29, addressLength: 29 };
-const never = new AbortController().signal;
-
-function ownerOf(index: number | string): AttachmentOwner & { readonly netnsPath: string } {
-  const id = `c${index}`;
-  return {
-    network: "n",
-    containerId: id,
-    ifname: "eth0",
-    namespace: "default",
-    pod: id,
-    podUid: `uid-${index}`,
-    netnsPath: "/x",
-  };
-}
-
-/** One node on an API. */
-class Bench implements Disposable {
-  readonly api: FakeBlockApi;
-  readonly clock = new ManualClock();
-  readonly cache: FakeBlockCache;
-  readonly journal: AttachmentStore;
-  readonly lines: string[] = [];
-  pool: NodeAddressPool;
-  #process = new AbortController();
-
-  constructor(options: { api?: FakeBlockApi; node?: string; synced?: boolean } = {}) {
-    this.api = options.api ?? new FakeBlockApi();
-    this.cache = new FakeBlockCache(this.api);
-    if (options.synced !== false) this.cache.deliver();
-    this.journal = openJournal(":memory:").journal;
-    this.node = options.node ?? "node-a";
-    this.pool = this.restart();
-  }
-
-  readonly node: string;
-
-  restart(): NodeAddressPool {
-    this.#process.abort();
-    this.#process = new AbortController();
-    this.pool = createAddressPool({
-      nodeName: this.node,
-      journal: this.journal,
-      blocks: { client: this.api.client(this.node).client, cache: this.cache },
-      log: createLogger("debug", (line) => this.lines.push(line)),
-      clock: this.clock,
-      random: () => 0,
-      debounceMs: 1000,
-      signal: this.#process.signal,
-    });
-    return this.pool;
-  }
-
-  reserve(index: number | string, domain = blue) {
-    return drive(this.clock, this.pool.reserve(domain, ownerOf(index), never));
-  }
-
-  flush() {
-    return drive(this.clock, this.pool.flush(never));
-  }
-
-  /** Cache events, and what follows from them. */
-  async deliver() {
-    this.cache.deliver();
-    this.clock.advance(100);
-    await settle();
-  }
-
-  codes() {
-    return this.pool.problems().map(({ code }) => code);
-  }
-
-  [Symbol.dispose]() {
-    this.#process.abort();
-    this.journal[Symbol.dispose]();
-  }
+/** The domain with another range. */
+function with4(change: Partial<PoolRange>): PoolDomain {
+  return { ...blue, ranges: blue.ranges.map((range) => ({ ...range, ...change })) };
 }
 
 Deno.test("a domain that makes no sense is refused before anything is claimed", async () => {
   using bench = new Bench();
-  await assert.rejects(bench.reserve(1, { ...blue, prefix: "fd00::/64" }), {
+  await assert.rejects(bench.reserve(1, with4({ prefix: "fd00::1" })), {
     code: "InvalidDomain",
   });
-  await assert.rejects(bench.reserve(1, { ...blue, blockLength: 31 }), { code: "InvalidDomain" });
+  await assert.rejects(bench.reserve(1, with4({ blockLength: 31 })), { code: "InvalidDomain" });
+  for (const ranges of [[], [...blue.ranges, ...tiny.ranges]]) {
+    await assert.rejects(bench.reserve(1, { ...blue, ranges }), { code: "InvalidDomain" });
+  }
   assert.equal(bench.api.total(), 0);
 });
 
@@ -130,19 +46,18 @@ Deno.test("nothing is claimed before the list of blocks has arrived", async () =
 
 Deno.test("an address is journaled when it is given, with all that an attachment needs", async () => {
   using bench = new Bench();
-  const row = await bench.reserve(1);
+  const row = await drive(bench.clock, bench.pool.reserve(blue, ownerOf(1), never));
   const [block] = bench.pool.blocks();
   assert.ok(block);
-  assert.equal(row.block, block.cidr);
-  assert.equal(row.gateway, block.gateway);
+  const [given] = row.allocations;
+  assert.deepEqual([given?.block, given?.gateway, given?.prefixLength], [
+    block.cidr,
+    block.gateway,
+    26,
+  ]);
   assert.deepEqual([block.vrf, block.allocated, block.capacity], [200, 2, 62]);
   assert.match(row.hostIfname, /^veth[0-9a-f]{11}$/);
-  assert.deepEqual([row.state, row.prefixLength, row.mac, row.domain], [
-    "reserved",
-    26,
-    "",
-    "blue",
-  ]);
+  assert.deepEqual([row.state, row.mac, row.domain], ["reserved", "", "blue"]);
   assert.deepEqual(bench.journal.find(row), row);
   bench.pool.commit(row, { mac: "02:00:00:00:00:01" });
   assert.deepEqual(bench.pool.find(row), { ...row, state: "attached", mac: "02:00:00:00:00:01" });
@@ -155,7 +70,7 @@ Deno.test("an address is journaled when it is given, with all that an attachment
 
 Deno.test("an l2vni pod gets the domain's prefix length", async () => {
   using bench = new Bench();
-  assert.equal((await bench.reserve(1, { ...blue, addressLength: 24 })).prefixLength, 24);
+  assert.equal((await bench.reserve(1, with4({ addressLength: 24 }))).prefixLength, 24);
 });
 
 Deno.test("the same key gets the same address, and is refused in another domain", async () => {
@@ -167,11 +82,28 @@ Deno.test("the same key gets the same address, and is refused in another domain"
   });
 });
 
+Deno.test("a block that is to be held is claimed once, and kept without pods", async () => {
+  using bench = new Bench();
+  assert.throws(() => bench.pool.hold({ ...blue, ranges: [] }), { code: "InvalidDomain" });
+  bench.pool.hold(blue);
+  bench.pool.hold(blue);
+  await settle();
+  bench.pool.hold(blue);
+  await settle();
+  assert.equal(bench.api.requests.get("create"), 1);
+  assert.equal(bench.pool.blocks().length, 1);
+  await bench.pool.collectGarbage([blue], never);
+  assert.equal(bench.pool.blocks().length, 1);
+});
+
 Deno.test("many who need the first block share one claim", async () => {
   using bench = new Bench();
   await Promise.all(Array.from({ length: 40 }, (_, i) => bench.reserve(i)));
   assert.equal(bench.api.requests.get("create"), 1);
-  assert.equal(new Set(bench.pool.list().map(({ address }) => address)).size, 40);
+  assert.equal(
+    new Set(bench.pool.list().map(({ allocations }) => allocations[0]?.address)).size,
+    40,
+  );
 });
 
 Deno.test("a thousand reserve and release pairs cost no request on their way and a few behind it", async () => {
@@ -197,6 +129,88 @@ Deno.test("a thousand reserve and release pairs cost no request on their way and
   assert.equal(bench.api.requests.get("get") ?? 0, 0);
   assert.ok(behind >= 5 && behind <= 11, `${behind} requests behind 1000 pairs`);
   assert.ok(paths.reduce((a, b) => a + b) === 0, "a request was made before an answer was given");
+});
+
+Deno.test("an attachment is written to the journal twice, and twice again when it ends, however many there are", async () => {
+  using bench = new Bench();
+  for (let i = 0; i < 100; i++) await bench.reserve(i);
+  const writes = countWrites(bench.journal);
+  const row = await bench.pool.reserve(blue, ownerOf("counted"), never);
+  bench.pool.commit(row, { mac: "02:00:00:00:00:01" });
+  assert.deepEqual(writes.splice(0), ["insert", "update"]);
+  bench.pool.markReleasing(row);
+  bench.pool.release(row);
+  assert.deepEqual(writes, ["update", "delete"]);
+});
+
+/** Names of the journal's methods that write, one for each call from now on. */
+function countWrites(journal: AttachmentStore): string[] {
+  const writes: string[] = [];
+  const writing: readonly Extract<keyof AttachmentStore, string>[] = [
+    ...["insert", "update", "delete", "saveBlock", "deleteBlock"] as const,
+    ...["saveKept", "deleteKept"] as const,
+  ];
+  for (const name of writing) {
+    const method: unknown = journal[name];
+    if (typeof method !== "function") throw new Error(`Expected a method "${name}", found none`);
+    Reflect.set(journal, name, (...args: unknown[]) => {
+      writes.push(name);
+      return method.apply(journal, args);
+    });
+  }
+  return writes;
+}
+
+Deno.test("a status is written when it is the node's turn, since all nodes may want to write", async () => {
+  using bench = new Bench();
+  bench.turn = () => 9_000;
+  await bench.reserve(1);
+  const written = () => bench.api.requests.get("patchStatus") ?? 0;
+  bench.clock.advance(9_999);
+  await settle();
+  assert.equal(written(), 0);
+  bench.clock.advance(1);
+  await settle();
+  assert.equal(written(), 1);
+});
+
+Deno.test("a cache that is behind the node's own writes makes it ask nothing", async () => {
+  using bench = new Bench();
+  await bench.reserve(1);
+  await bench.deliver();
+  await bench.flush();
+  await bench.reserve(2);
+  await bench.flush();
+  // Other nodes' blocks come, while what was written here is not back yet.
+  bench.cache.stir();
+  bench.clock.advance(100);
+  await settle();
+  await bench.flush();
+  assert.equal(bench.api.requests.get("get") ?? 0, 0);
+});
+
+Deno.test("after a restart the cache says what the server has, and nothing is asked or written", async () => {
+  using bench = new Bench();
+  await bench.reserve(1);
+  await bench.flush();
+  await bench.deliver();
+  const before = bench.api.total();
+  bench.restart();
+  await bench.flush();
+  assert.equal(bench.api.total(), before);
+});
+
+Deno.test("after a restart with a cache that is behind, a write that is refused asks the server", async () => {
+  using bench = new Bench();
+  await bench.reserve(1);
+  await bench.deliver();
+  await bench.flush();
+  bench.restart();
+  await bench.reserve(2);
+  await bench.flush();
+  const [block] = bench.pool.blocks();
+  assert.equal(bench.api.object(block?.name ?? "")?.status?.allocated, 3);
+  assert.equal(bench.api.requests.get("get"), 1);
 });
 
 Deno.test("pods start from a local block while the API is away, and the status follows when it is back", async () => {
@@ -276,6 +290,14 @@ Deno.test("blocks of two tenants with one prefix do not overlap on a node while 
   await settle();
   assert.deepEqual(bench.codes(), ["BlockOverlap", "BlockOverlap"]);
   assert.deepEqual(bench.pool.problems().map(({ vrf }) => vrf).sort(), [200, 300]);
+  await bench.flush();
+  const overlapping = bench.pool.problems().map(({ block }) => block);
+  for (const { name } of bench.pool.blocks()) {
+    assert.deepEqual(bench.told(name).conditions, [
+      "Ready True Held",
+      overlapping.includes(name) ? "Unique False BlockOverlap" : "Unique True Unique",
+    ]);
+  }
 });
 
 Deno.test("after a restart the journal's blocks give addresses before the cache has synced", async () => {
@@ -284,9 +306,9 @@ Deno.test("after a restart the journal's blocks give addresses before the cache 
   bench.cache.synced = false;
   bench.api.fault = () => "down";
   const pool = bench.restart();
-  const second = await pool.reserve(blue, ownerOf(2), never);
-  assert.equal(second.block, first.block);
-  assert.notEqual(second.address, first.address);
+  const [second] = (await pool.reserve(blue, ownerOf(2), never)).allocations;
+  assert.equal(second?.block, first.block);
+  assert.notEqual(second?.address, first.address);
 });
 
 Deno.test("a row whose block nobody remembers protects its address, and the block is claimed again", async () => {
@@ -300,7 +322,10 @@ Deno.test("a row whose block nobody remembers protects its address, and the bloc
   bench.restart();
   for (let i = 2; i <= 10; i++) await bench.reserve(i, tiny);
   await assert.rejects(bench.reserve(11, tiny), { code: "BlocksExhausted" });
-  assert.equal(bench.pool.list().filter(({ address }) => address === first.address).length, 1);
+  const holders = bench.pool.list().filter(({ allocations }) =>
+    allocations.some(({ address }) => address === first.address)
+  );
+  assert.equal(holders.length, 1);
   assert.equal(bench.api.object(block.name)?.spec.nodeName, "node-a");
 });
 
@@ -366,9 +391,15 @@ Deno.test("a block that overlaps another node's gives nothing more until that on
   await bench.deliver();
   assert.deepEqual(bench.codes(), ["BlockDisputed"]);
   await assert.rejects(bench.reserve(2), { code: "BlocksExhausted" });
+  await bench.flush();
+  const [block] = bench.pool.blocks();
+  const conditions = () => bench.told(block?.name ?? "").conditions;
+  assert.deepEqual(conditions(), ["Ready False BlockDisputed", "Unique True Unique"]);
   bench.api.remove(foreign.metadata.name);
   await bench.deliver();
   assert.equal((await bench.reserve(2)).block, row.block);
+  await bench.flush();
+  assert.deepEqual(conditions(), ["Ready True Held", "Unique True Unique"]);
 });
 
 Deno.test("a status that was changed by hand is put right", async () => {
@@ -383,10 +414,13 @@ Deno.test("a status that was changed by hand is put right", async () => {
   });
   await bench.deliver();
   await bench.flush();
-  assert.deepEqual(bench.api.object(name)?.status, {
-    allocated: 2,
-    capacity: 62,
-    allocations: { [row.gateway]: "gateway", [row.address]: "uid-1" },
+  assert.deepEqual(bench.told(name), {
+    status: {
+      allocated: 2,
+      capacity: 62,
+      allocations: { [row.gateway]: "gateway", [row.address]: "uid-1" },
+    },
+    conditions: ["Ready True Held", "Unique True Unique"],
   });
 });
 
@@ -490,7 +524,7 @@ Deno.test("with ten thousand blocks in the cluster a claim is still one request"
     });
   }
   using bench = new Bench({ api });
-  await bench.reserve(1, { ...blue, prefix: "10.0.0.0/8" });
+  await bench.reserve(1, with4({ prefix: "10.0.0.0/8" }));
   assert.equal(api.total(), 1);
 });
 
@@ -512,6 +546,31 @@ Deno.test("a deletion that is repeated spares the block that another node has ma
   assert.deepEqual(bench.journal.blocks(), []);
 });
 
+Deno.test("a deletion that takes effect late spares a block that was taken up again, whatever the node remembers", async (t) => {
+  for (const lost of ["nothing", "its process", "its journal"]) {
+    await t.step(`of a node that lost ${lost}`, async () => {
+      using bench = new Bench();
+      const { block } = await bench.reserve(1);
+      await bench.flush();
+      bench.cache.deliver();
+      // The node loses its journal, and the domain goes before the node has taken its block up: nobody answers the deletion.
+      bench.api.fault = () => "down";
+      bench.loseJournal();
+      await settle();
+      bench.api.fault = (verb) => verb === "delete" ? "late" : "none";
+      assert.equal((await bench.pool.releaseDomain(200, never)).remaining, 1);
+      if (lost === "its process") bench.restart();
+      if (lost === "its journal") bench.loseJournal();
+      bench.api.fault = () => "none";
+      const row = await bench.reserve(2);
+      bench.api.executeLate();
+      assert.equal(row.block, block);
+      const [held] = bench.pool.blocks();
+      assert.equal(bench.api.object(held?.name ?? "")?.spec.nodeName, "node-a");
+    });
+  }
+});
+
 Deno.test("a block that gives an address while its domain is being released stays", async () => {
   using bench = new Bench();
   for (let i = 0; i < 47; i++) await bench.reserve(i);
@@ -520,11 +579,11 @@ Deno.test("a block that gives an address while its domain is being released stay
   bench.api.turns = () => 50;
   const releasing = bench.pool.releaseDomain(200, never);
   await pass(20);
-  const row = await bench.pool.reserve(blue, ownerOf("late"), never);
+  const [given] = (await bench.pool.reserve(blue, ownerOf("late"), never)).allocations;
   const report = await drive(bench.clock, releasing);
   assert.equal(report.released.length, 1);
-  assert.ok(bench.api.objects().some(({ spec }) => spec.cidr === row.block));
-  assert.ok(bench.pool.blocks().some(({ cidr }) => cidr === row.block));
+  assert.ok(bench.api.objects().some(({ spec }) => spec.cidr === given?.block));
+  assert.ok(bench.pool.blocks().some(({ cidr }) => cidr === given?.block));
 });
 
 Deno.test("a claim whose fate is unknown is not followed by others, and its block is used once it appears", async () => {
@@ -538,4 +597,81 @@ Deno.test("a claim whose fate is unknown is not followed by others, and its bloc
   await bench.reserve(1);
   assert.equal(bench.api.requests.get("create"), 1);
   assert.equal(bench.api.objects().length, 1);
+});
+
+Deno.test("a pod of a domain with both IP versions gets an address of each, and blocks of both are told", async () => {
+  using bench = new Bench();
+  const { allocations } = await bench.reserve(1, dual);
+  assert.deepEqual(allocations.map(({ address, prefixLength }) => [address, prefixLength]), [
+    [allocations[0]?.gateway.replace(/\d+$/, (last) => String(Number(last) + 1)), 26],
+    [allocations[1]?.gateway.replace(/1$/, "2"), 64],
+  ]);
+  assert.deepEqual(bench.pool.find(ownerOf(1))?.allocations, allocations);
+  await bench.flush();
+  const block = allocations[1]?.block ?? "";
+  assert.match(block, /^fd00:150:0:[0-9a-f]+::\/64$/);
+  assert.deepEqual(bench.told(ipBlockName(200, block)).status, {
+    allocated: 2,
+    capacity: Number.MAX_SAFE_INTEGER,
+    allocations: {
+      [allocations[1]?.gateway ?? ""]: "gateway",
+      [allocations[1]?.address ?? ""]: "uid-1",
+    },
+  });
+  bench.pool.release(ownerOf(1));
+  await bench.flush();
+  assert.deepEqual(bench.api.objects().map(({ status }) => status?.allocated), [1, 1]);
+});
+
+Deno.test("when one IP version has no address left, none of the other is given", async () => {
+  using bench = new Bench();
+  const narrow = { ...blue, ranges: [...tiny.ranges, ...dual.ranges.slice(1)] };
+  for (let i = 0; i < 10; i++) await bench.reserve(i, narrow);
+  await assert.rejects(bench.reserve(10, narrow), {
+    code: "BlocksExhausted",
+    message: /10\.150\.0\.0\/28/,
+  });
+  await bench.flush();
+  assert.equal(bench.pool.list().length, 10);
+  assert.deepEqual(
+    bench.pool.blocks().filter(({ cidr }) => cidr.includes(":")).map(({ allocated }) => allocated),
+    [11],
+  );
+  assert.deepEqual(bench.codes(), ["BlocksExhausted"]);
+});
+
+Deno.test("a domain that gets its second IP version later gives it to new pods, old ones keep what they have", async () => {
+  using bench = new Bench();
+  const before = await bench.reserve(1);
+  const after = await bench.reserve(2, dual);
+  assert.deepEqual([before.allocations.length, after.allocations.length], [1, 2]);
+  assert.equal(after.block, before.block);
+  bench.restart();
+  assert.equal((await bench.reserve(1, dual)).allocations.length, 1);
+  assert.equal((await bench.reserve(3, dual)).allocations.length, 2);
+});
+
+Deno.test("the blocks of both IP versions go with their domain, and only what is not needed goes before", async () => {
+  using bench = new Bench();
+  await bench.reserve(1, dual);
+  bench.pool.release(ownerOf(1));
+  const collect = () => drive(bench.clock, bench.pool.collectGarbage([dual], never));
+  assert.deepEqual((await collect()).released, []);
+  const report = await drive(bench.clock, bench.pool.releaseDomain(200, never));
+  assert.deepEqual([report.released.length, report.remaining], [2, 0]);
+  assert.deepEqual(bench.api.objects(), []);
+});
+
+Deno.test("a change that comes while the last write ends is written too, whenever that is", async () => {
+  for (let turns = 0; turns < 60; turns++) {
+    using bench = new Bench();
+    const row = await bench.reserve(1);
+    bench.clock.advance(1000);
+    await pass(turns);
+    bench.pool.release(row);
+    await bench.deliver();
+    await bench.flush();
+    const [object] = bench.api.objects();
+    assert.equal(object?.status?.allocated, 1, `after ${turns} turns`);
+  }
 });

@@ -1,16 +1,29 @@
 /** Where in a domain's prefix the next block may lie. Pure: no I/O, no clock. */
+import { ADDRESS_BITS } from "../../lib/net/address.ts";
 import {
   type BlockRange,
+  compareSpans,
   longestBlock,
   parseRange,
   rangeAt,
   rangeContains,
+  rangesOverlap,
+  type Span,
 } from "./block_range.ts";
 import { IpamError } from "./errors.ts";
-import type { PoolDomain } from "./port.ts";
+import type { PoolDomain, PoolRange } from "./port.ts";
 
-/** A span of addresses. */
-export type Span = Pick<BlockRange, "first" | "last">;
+/** An address range of a domain, checked. */
+export interface DomainRange {
+  /** The VRFDomain. */
+  readonly domain: PoolDomain;
+  /** The prefix. */
+  readonly prefix: BlockRange;
+  /** Length of a block, in bits. */
+  readonly blockLength: number;
+  /** Prefix length of a pod's address on its interface. */
+  readonly addressLength: number;
+}
 
 /** What a search for a free range must know. */
 export interface CandidateQuery {
@@ -35,30 +48,43 @@ export interface Candidate {
 }
 
 /**
- * The prefix of a domain, checked against its block length.
+ * The address ranges of a domain, IPv4 first, each checked against its block length.
  *
- * @throws {IpamError} `InvalidDomain` if the prefix is not IPv4 or no block of that length fits
+ * @throws {IpamError} `InvalidDomain` if there is none, two are of one family, a prefix is none, or no block of the length fits
  */
-export function domainRange(domain: PoolDomain): BlockRange {
+export function domainRanges(domain: PoolDomain): readonly DomainRange[] {
+  const ranges = domain.ranges.map((range) => domainRange(domain, range))
+    .sort((a, b) => compareSpans(a.prefix, b.prefix));
+  const families = new Set(ranges.map(({ prefix }) => prefix.family));
+  if (ranges.length > 0 && families.size === ranges.length) return ranges;
+  throw new IpamError(
+    "InvalidDomain",
+    `Expected one prefix of each IP version at most, and at least one, for the VRFDomain "${domain.name}", ` +
+      `found "${domain.ranges.map(({ prefix }) => prefix).join(", ")}"; correct its spec`,
+  );
+}
+
+function domainRange(domain: PoolDomain, range: PoolRange): DomainRange {
   let prefix: BlockRange;
   try {
-    prefix = parseRange(domain.prefix);
+    prefix = parseRange(range.prefix);
   } catch (cause) {
     throw new IpamError(
       "InvalidDomain",
-      `Expected an IPv4 prefix for the VRFDomain "${domain.name}", found "${domain.prefix}"; correct its spec`,
+      `Expected a prefix for the VRFDomain "${domain.name}", found "${range.prefix}"; correct its spec`,
       { cause },
     );
   }
-  const length = domain.blockLength;
-  if (!Number.isInteger(length) || length < prefix.length || length > longestBlock) {
+  const { blockLength, addressLength } = range;
+  const longest = longestBlock[prefix.family];
+  if (!Number.isInteger(blockLength) || blockLength < prefix.length || blockLength > longest) {
     throw new IpamError(
       "InvalidDomain",
-      `Expected a block length between ${prefix.length} and ${longestBlock} for the VRFDomain "${domain.name}", ` +
-        `found "${length}"; correct its spec`,
+      `Expected a block length between ${prefix.length} and ${longest} in "${prefix.cidr}" of the VRFDomain ` +
+        `"${domain.name}", found "${blockLength}"; correct its spec`,
     );
   }
-  return prefix;
+  return { domain, prefix, blockLength, addressLength };
 }
 
 /** Where a node begins to look for blocks of a VRF, so that nodes seldom try the same one (FNV-1a, 32 bits). */
@@ -88,18 +114,20 @@ export function* candidateBlocks(query: CandidateQuery): Generator<Candidate, vo
 
 /** The ranges of a prefix that touch no span, from the node's position around to it again. */
 function* freeRanges(query: CandidateQuery, taken: readonly Span[]): Generator<BlockRange, void> {
-  const size = 2 ** (32 - query.blockLength);
-  const slots = 2 ** (query.blockLength - query.prefix.length);
-  const start = query.start % slots;
-  for (const [from, to] of [[start, slots], [0, start]] as const) {
+  const { prefix, blockLength } = query;
+  const { family } = prefix;
+  const size = 1n << BigInt(ADDRESS_BITS[family] - blockLength);
+  const slots = 1n << BigInt(blockLength - prefix.length);
+  const start = BigInt(query.start) % slots;
+  for (const [from, to] of [[start, slots], [0n, start]] as const) {
     for (let slot = from; slot < to;) {
-      const range = rangeAt(query.prefix.first + slot * size, query.blockLength);
+      const range = rangeAt({ family, value: prefix.first + slot * size }, blockLength);
       const hit = spanAt(taken, range);
       if (hit === undefined) {
-        if (rangeContains(query.prefix, range)) yield range;
+        if (rangeContains(prefix, range)) yield range;
         slot++;
       } else {
-        slot = Math.floor((hit.last - query.prefix.first) / size) + 1;
+        slot = (hit.last - prefix.first) / size + 1n;
       }
     }
   }
@@ -107,15 +135,12 @@ function* freeRanges(query: CandidateQuery, taken: readonly Span[]): Generator<B
 
 /** Sorted spans without overlaps, limited to those that touch the prefix. */
 function merge(spans: Iterable<Span>, prefix: Span): Span[] {
-  const sorted = [...spans]
-    .filter((span) => span.first <= prefix.last && span.last >= prefix.first)
-    .sort((a, b) => a.first - b.first);
-  const merged: { first: number; last: number }[] = [];
-  for (const span of sorted) {
+  const sorted = [...spans].filter((span) => rangesOverlap(span, prefix)).sort(compareSpans);
+  const merged: { family: Span["family"]; first: bigint; last: bigint }[] = [];
+  for (const { family, first, last } of sorted) {
     const tail = merged.at(-1);
-    if (tail !== undefined && span.first <= tail.last + 1) {
-      tail.last = Math.max(tail.last, span.last);
-    } else merged.push({ first: span.first, last: span.last });
+    if (tail === undefined || first > tail.last + 1n) merged.push({ family, first, last });
+    else if (last > tail.last) tail.last = last;
   }
   return merged;
 }
@@ -126,7 +151,8 @@ function spanAt(spans: readonly Span[], range: Span): Span | undefined {
   let high = spans.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((spans[middle]?.first ?? Infinity) <= range.last) low = middle + 1;
+    const span = spans[middle];
+    if (span !== undefined && span.first <= range.last) low = middle + 1;
     else high = middle;
   }
   const span = spans[low - 1];

@@ -4,14 +4,15 @@ import type { ResourceCache } from "../kube/port.ts";
 import type { Logger } from "../log.ts";
 import type { IPBlock } from "../resources/ip_block.ts";
 import { claimThreshold } from "./allocator.ts";
-import { domainRange } from "./block_candidates.ts";
+import { type DomainRange, domainRanges } from "./block_candidates.ts";
 import type { BlockClaims } from "./block_claims.ts";
-import { type BlockRange, rangeContains } from "./block_range.ts";
+import { compareSpans, rangeContains } from "./block_range.ts";
 import type { BlockSupply } from "./block_supply.ts";
 import type { BlockWatch } from "./block_watch.ts";
 import { codeOf } from "./errors.ts";
 import type { HeldBlock, HeldBlocks } from "./held_blocks.ts";
 import type { AttachmentStore } from "./journal.ts";
+import type { KeptAddresses } from "./kept_addresses.ts";
 import type { DomainRelease, GarbageReport, PoolDomain } from "./port.ts";
 import { untilAborted } from "./until_aborted.ts";
 
@@ -25,6 +26,10 @@ export interface BlockReleaseOptions {
   readonly cache: ResourceCache<IPBlock>;
   /** The blocks of this node. */
   readonly held: HeldBlocks;
+  /** Addresses that hold their blocks. */
+  readonly kept: KeptAddresses;
+  /** Called for a block whose addresses have changed. */
+  readonly touch: (block: HeldBlock) => void;
   /** Deletes at the API. */
   readonly claims: BlockClaims;
   /** Told what is gone for good. */
@@ -89,18 +94,24 @@ export function createBlockRelease(options: BlockReleaseOptions): BlockRelease {
     if (block.state === "releasing") return true;
     if (block.state !== "open" || block.addresses.given > 0) return false;
     if (domain === undefined) return true;
-    const prefix = prefixOf(domain);
-    if (prefix === undefined) return false;
+    const ranges = rangesOf(domain);
+    if (ranges === undefined) return false;
+    const range = ranges.find(({ prefix }) => prefix.family === block.range.family);
+    if (range === undefined) return true;
+    const { prefix, blockLength } = range;
     // Twice what makes the next claim, so that a block is not released and claimed in turns.
-    const enough = rangeContains(prefix, block.range) ? 2 * claimThreshold(domain.blockLength) : 1;
-    return supply.room(domain, prefix, block) >= enough;
+    const enough = rangeContains(prefix, block.range)
+      ? 2 * claimThreshold(blockLength, prefix.family)
+      : 1;
+    return supply.room(range, block) >= enough;
   };
 
   return {
     collectGarbage: (domains, signal) => {
       const live = new Map(domains.map((domain) => [domain.vrf, domain]));
+      options.kept.expire((vrf) => live.has(vrf)).forEach(options.touch);
       const blocks = [...held.all()].filter((block) => !supply.claiming(block.vrf))
-        .sort((a, b) => b.range.first - a.range.first);
+        .sort((a, b) => compareSpans(b.range, a.range));
       return releaseEach(blocks, (block) => dispensable(block, live.get(block.vrf)), signal);
     },
     releaseDomain: async (vrf, signal) => {
@@ -113,6 +124,7 @@ export function createBlockRelease(options: BlockReleaseOptions): BlockRelease {
         const remaining = held.ofVrf(vrf).length + unheld.length;
         return { attachments, released: [], failed: 0, remaining };
       }
+      options.kept.expire((other) => other !== vrf);
       const report = await releaseEach(held.ofVrf(vrf), () => true, signal);
       let kept = 0;
       for (const object of unheld) {
@@ -128,9 +140,9 @@ export function createBlockRelease(options: BlockReleaseOptions): BlockRelease {
   };
 }
 
-function prefixOf(domain: PoolDomain): BlockRange | undefined {
+function rangesOf(domain: PoolDomain): readonly DomainRange[] | undefined {
   try {
-    return domainRange(domain);
+    return domainRanges(domain);
   } catch {
     return undefined;
   }

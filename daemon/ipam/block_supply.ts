@@ -3,12 +3,12 @@ import { messageOf } from "../../lib/errors.ts";
 import { createBackoff } from "../kube/backoff.ts";
 import type { Logger } from "../log.ts";
 import { claimThreshold } from "./allocator.ts";
+import type { DomainRange } from "./block_candidates.ts";
 import type { BlockClaims } from "./block_claims.ts";
-import type { BlockRange } from "./block_range.ts";
 import type { Clock } from "./clock.ts";
 import { codeOf } from "./errors.ts";
 import type { HeldBlock, HeldBlocks } from "./held_blocks.ts";
-import type { PoolDomain } from "./port.ts";
+import type { ClaimFailure } from "./pool_problems.ts";
 
 /** What the supply needs. */
 export interface BlockSupplyOptions {
@@ -30,98 +30,117 @@ export interface BlockSupplyOptions {
 
 /** The supply of blocks. */
 export class BlockSupply {
-  /** What the last claim of a VRF threw, by VRF. */
-  readonly errors: ReadonlyMap<number, unknown>;
   readonly #options: BlockSupplyOptions;
-  readonly #errors = new Map<number, unknown>();
-  readonly #claiming = new Map<number, Promise<void>>();
-  readonly #ahead = new Map<number, AbortController>();
+  /** By range, as are the others: each IP version of a domain has claims of its own. */
+  readonly #failures = new Map<string, ClaimFailure>();
+  readonly #claiming = new Map<string, { readonly vrf: number; readonly claim: Promise<void> }>();
+  readonly #ahead = new Map<string, { readonly vrf: number; readonly stop: AbortController }>();
 
   /** Makes a supply that claims nothing yet. */
   constructor(options: BlockSupplyOptions) {
     this.#options = options;
-    this.errors = this.#errors;
+  }
+
+  /** The claims that failed last, and have not succeeded since. */
+  failures(): Iterable<ClaimFailure> {
+    return this.#failures.values();
   }
 
   /** Whether a claim of the VRF is under way. */
   claiming(vrf: number): boolean {
-    return this.#claiming.has(vrf);
+    return [...this.#claiming.values()].some((running) => running.vrf === vrf);
   }
 
   /**
-   * Gets one more block. A VRF has one claim at a time, and all who need it share it.
+   * Gets one more block. A range has one claim at a time, and all who need it share it.
    *
-   * @throws {IpamError} `BlocksExhausted`, `ClaimFailed`, `InvalidDomain`, or the journal's errors
+   * @throws {IpamError} `BlocksExhausted`, `ClaimFailed`, or the journal's errors
    */
-  claim(domain: PoolDomain): Promise<void> {
-    const running = this.#claiming.get(domain.vrf);
-    if (running !== undefined) return running;
-    const claim = this.#claimAndNote(domain);
-    this.#claiming.set(domain.vrf, claim);
+  claim(range: DomainRange): Promise<void> {
+    const key = keyOf(range);
+    const running = this.#claiming.get(key);
+    if (running !== undefined) return running.claim;
+    const claim = this.#claimAndNote(range);
+    this.#claiming.set(key, { vrf: range.domain.vrf, claim });
     return claim;
   }
 
   /** Claims in the background when few addresses are left, until there are enough. */
-  claimAhead(domain: PoolDomain, prefix: BlockRange): void {
-    if (this.#ahead.has(domain.vrf) || this.#options.signal.aborted) return;
-    if (!this.#scarce(domain, prefix)) return;
+  claimAhead(range: DomainRange): void {
+    const key = keyOf(range);
+    if (this.#ahead.has(key) || this.#options.signal.aborted) return;
+    if (!this.#scarce(range)) return;
     const stop = new AbortController();
-    this.#ahead.set(domain.vrf, stop);
-    this.#claimUntilAmple(domain, prefix, stop.signal)
-      .finally(() => this.#ahead.delete(domain.vrf));
+    this.#ahead.set(key, { vrf: range.domain.vrf, stop });
+    this.#claimUntilAmple(range, stop.signal).finally(() => this.#ahead.delete(key));
   }
 
   /** Claims nothing more for a VRF until it is asked again; resolves when no claim is under way. */
   async stop(vrf: number): Promise<void> {
-    this.#ahead.get(vrf)?.abort();
-    await this.#claiming.get(vrf)?.catch(() => {});
-    this.#errors.delete(vrf);
+    const ofVrf = (each: { readonly vrf: number }) => each.vrf === vrf;
+    for (const { stop } of [...this.#ahead.values()].filter(ofVrf)) stop.abort();
+    const running = [...this.#claiming.values()].filter(ofVrf);
+    await Promise.allSettled(running.map(({ claim }) => claim));
+    for (const [key, failure] of [...this.#failures]) {
+      if (failure.vrf === vrf) this.#failures.delete(key);
+    }
   }
 
-  /** Free addresses of a domain at hand, those of one block left out. */
-  room(domain: PoolDomain, prefix: BlockRange, without?: HeldBlock): number {
+  /** Free addresses of a range at hand, those of one block left out. */
+  room({ domain: { vrf }, prefix }: DomainRange, without?: HeldBlock): number {
     let room = 0;
-    for (const block of this.#options.held.usable(domain.vrf, prefix)) {
+    for (const block of this.#options.held.usable(vrf, prefix)) {
       if (block !== without) room += block.addresses.free;
     }
     return room;
   }
 
-  async #claimAndNote(domain: PoolDomain): Promise<void> {
+  async #claimAndNote(range: DomainRange): Promise<void> {
+    const key = keyOf(range);
     try {
-      await this.#options.claims.claim(domain);
-      this.#errors.delete(domain.vrf);
+      await this.#options.claims.claim(range);
+      this.#failures.delete(key);
     } catch (error) {
-      this.#errors.set(domain.vrf, error);
+      this.#failures.set(key, { vrf: range.domain.vrf, error });
       throw error;
     } finally {
-      this.#claiming.delete(domain.vrf);
+      this.#claiming.delete(key);
       this.#options.changed();
     }
   }
 
-  async #claimUntilAmple(domain: PoolDomain, prefix: BlockRange, stop: AbortSignal): Promise<void> {
+  async #claimUntilAmple(range: DomainRange, stop: AbortSignal): Promise<void> {
     const { log, clock, random, signal, changed } = this.#options;
     const backoff = createBackoff({ baseMs: 500, maxMs: 60_000, random });
     const ended = AbortSignal.any([stop, signal]);
-    while (!ended.aborted && this.#scarce(domain, prefix)) {
+    let told: string | undefined;
+    while (!ended.aborted && this.#scarce(range)) {
       try {
-        await this.claim(domain);
+        await this.claim(range);
         backoff.reset();
       } catch (error) {
         if (ended.aborted) return;
-        log.warn("Could not claim the next IPBlock ahead, trying again", {
-          vrf: domain.vrf,
-          code: codeOf(error),
-          error: messageOf(error),
-        });
+        const code = codeOf(error);
+        if (code !== told) {
+          log.warn("Could not claim the next IPBlock ahead, trying again", {
+            vrf: range.domain.vrf,
+            prefix: range.prefix.cidr,
+            code,
+            error: messageOf(error),
+          });
+        }
+        told = code;
         await clock.delay(backoff.next(), ended);
       }
     }
-    if (!this.#scarce(domain, prefix) && this.#errors.delete(domain.vrf)) changed();
+    if (!this.#scarce(range) && this.#failures.delete(keyOf(range))) changed();
   }
 
-  #scarce(domain: PoolDomain, prefix: BlockRange): boolean {
-    return this.room(domain, prefix) < claimThreshold(domain.blockLength);
+  #scarce(range: DomainRange): boolean {
+    return this.room(range) < claimThreshold(range.blockLength, range.prefix.family);
   }
+}
+
+function keyOf({ domain, prefix }: DomainRange): string {
+  return `${domain.vrf}/${prefix.family}`;
 }

@@ -76,10 +76,12 @@ export function createBlockWatch(options: BlockWatchOptions): BlockWatch {
         return await claims.verify(vrf, range, needed(name));
       } catch (error) {
         if (signal.aborted) return;
-        options.log.warn("Could not ask whose an IPBlock is, trying again", {
-          block: name,
-          error: messageOf(error),
-        });
+        if (backoff.failures === 0) {
+          options.log.warn("Could not ask whose an IPBlock is, trying again", {
+            block: name,
+            error: messageOf(error),
+          });
+        }
         await options.clock.delay(backoff.next(), signal);
       }
     }
@@ -99,6 +101,7 @@ export function createBlockWatch(options: BlockWatchOptions): BlockWatch {
       object.metadata.deletionTimestamp === undefined;
     if (object !== undefined && same) {
       block.seen = true;
+      options.writer.learn(object);
       if (block.state !== "open") ask(block.name, block.vrf, block.range);
       else if (options.writer.differs(object)) options.writer.recheck(block.name);
     } else if (block.state === "suspect" || (block.state === "disputed" && object === undefined)) {

@@ -4,7 +4,8 @@ import { CodedError } from "../../lib/errors.ts";
  * Address management failed.
  *
  * Codes: `InvalidDomain`, `InvalidBlock`, `BlocksExhausted`, `ClaimFailed`, `KeyInOtherDomain`, `NoSuchAttachment`,
- * `JournalUnavailable`, `JournalCorrupt`, `FlushAborted`.
+ * `JournalUnavailable`, `JournalCorrupt`, `FlushAborted`; for wishes `AddressInvalid`, `AddressInUse`, `AddressElsewhere`,
+ * `AddressLeaving`, `MacInUse`.
  */
 export class IpamError extends CodedError {}
 

@@ -2,10 +2,13 @@
 import { ipBlockName } from "../resources/ip_block.ts";
 import { BlockAddresses } from "./allocator.ts";
 import {
+  type AddressValue,
   type BlockRange,
   capacityOf,
+  compareSpans,
   gatewayOf,
   rangeContains,
+  rangeHolds,
   rangesOverlap,
 } from "./block_range.ts";
 import type { Attachment, PoolBlock } from "./port.ts";
@@ -15,6 +18,18 @@ import type { Attachment, PoolBlock } from "./port.ts";
  * another node's while attachments of ours are in it; `releasing` is being deleted.
  */
 export type BlockState = "open" | "suspect" | "disputed" | "releasing";
+
+/** An address that stays a pod's over restarts. */
+export interface KeptAddress {
+  /** The pod, `namespace/name`. */
+  readonly pod: string;
+  /** Its interface. */
+  readonly ifname: string;
+  /** How long it is kept after the pod has gone, in seconds. */
+  readonly seconds: number;
+  /** When it is free again, in milliseconds since 1970; undefined while the pod has it. */
+  readonly until: number | undefined;
+}
 
 /** A block that this node holds. */
 export interface HeldBlock {
@@ -26,6 +41,8 @@ export interface HeldBlock {
   readonly range: BlockRange;
   /** Who has which address. */
   readonly addresses: BlockAddresses;
+  /** Which addresses stay whose over restarts. */
+  readonly kept: Map<bigint, KeptAddress>;
   /** UID of the object; empty while unknown. */
   uid: string;
   /** What it may be used for. */
@@ -50,7 +67,8 @@ export class HeldBlocks {
   add(vrf: number, range: BlockRange, uid: string, state: BlockState): HeldBlock {
     const addresses = new BlockAddresses(range);
     const name = ipBlockName(vrf, range.cidr);
-    const block = { name, vrf, range, addresses, uid, state, seen: false, dispute: "" };
+    const kept = new Map<bigint, KeptAddress>();
+    const block = { name, vrf, range, addresses, kept, uid, state, seen: false, dispute: "" };
     this.#byName.set(name, block);
     return block;
   }
@@ -70,13 +88,13 @@ export class HeldBlocks {
     return this.#byName.values();
   }
 
-  /** Blocks of a VRF, the lowest first. */
+  /** Blocks of a VRF, IPv4 before IPv6, then the lowest first. */
   ofVrf(vrf: number): HeldBlock[] {
     return [...this.#byName.values()].filter((block) => block.vrf === vrf)
-      .sort((a, b) => a.range.first - b.range.first);
+      .sort((a, b) => compareSpans(a.range, b.range));
   }
 
-  /** Blocks that addresses of a domain may be given from, the lowest first. */
+  /** Blocks that addresses of a prefix may be given from, the lowest first. */
   usable(vrf: number, prefix: BlockRange): HeldBlock[] {
     return this.ofVrf(vrf).filter((block) =>
       block.state === "open" && block.dispute === "" && rangeContains(prefix, block.range)
@@ -84,11 +102,9 @@ export class HeldBlocks {
   }
 
   /** The block of a VRF in which an address lies. */
-  at(vrf: number, address: number): HeldBlock | undefined {
+  at(vrf: number, address: AddressValue): HeldBlock | undefined {
     for (const block of this.#byName.values()) {
-      if (block.vrf === vrf && address >= block.range.first && address <= block.range.last) {
-        return block;
-      }
+      if (block.vrf === vrf && rangeHolds(block.range, address)) return block;
     }
     return undefined;
   }

@@ -3,32 +3,19 @@ import { dirname } from "node:path";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { CodedError, messageOf } from "../../lib/errors.ts";
 import { IpamError } from "./errors.ts";
-import { type BlockRecord, parseAttachmentRow, parseBlockRow } from "./journal_rows.ts";
+import {
+  type BlockRecord,
+  columnsOf,
+  type KeptRecord,
+  parseAttachmentRow,
+  parseBlockRow,
+  parseKeptRow,
+} from "./journal_rows.ts";
+import { indexes, migrations, schema, schemaVersion } from "./journal_schema.ts";
 import type { Attachment, AttachmentKey } from "./port.ts";
 
 /** Where the journal lies unless the configuration says otherwise: a tmpfs, so that a reboot empties it. */
 export const defaultJournalPath = "/run/pyroute2/journal.db";
-
-/** Layout of the tables; a journal of another version is not read, for its addresses might be misunderstood. */
-const schemaVersion = 1;
-
-const schema = `
-  CREATE TABLE attachments (
-    network TEXT NOT NULL, container_id TEXT NOT NULL, ifname TEXT NOT NULL,
-    namespace TEXT NOT NULL, pod TEXT NOT NULL, pod_uid TEXT NOT NULL,
-    domain TEXT NOT NULL, vrf INTEGER NOT NULL,
-    address TEXT NOT NULL, prefix_length INTEGER NOT NULL, gateway TEXT NOT NULL, block TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('reserved', 'attached', 'releasing')),
-    host_ifname TEXT NOT NULL, mac TEXT NOT NULL, netns_path TEXT NOT NULL, created_at INTEGER NOT NULL,
-    PRIMARY KEY (network, container_id, ifname),
-    UNIQUE (vrf, address)
-  ) STRICT, WITHOUT ROWID;
-  CREATE TABLE blocks (
-    name TEXT PRIMARY KEY, vrf INTEGER NOT NULL, cidr TEXT NOT NULL, uid TEXT NOT NULL,
-    releasing INTEGER NOT NULL CHECK (releasing IN (0, 1))
-  ) STRICT, WITHOUT ROWID;
-  PRAGMA user_version = ${schemaVersion};
-`;
 
 /** Columns of an attachment that change after the insertion. */
 export type AttachmentChange = Partial<
@@ -40,7 +27,7 @@ export type AttachmentChange = Partial<
  * {@linkcode IpamError} `JournalUnavailable` or `JournalCorrupt`.
  */
 export interface AttachmentStore extends Disposable {
-  /** Adds a row. Throws when the key or the VRF's address has one already. */
+  /** Adds a row with all its addresses. Throws when the key or one of the VRF's addresses has one already. */
   insert(row: Attachment): void;
   /** Changes a row. False when there is none. */
   update(key: AttachmentKey, change: AttachmentChange): boolean;
@@ -48,33 +35,45 @@ export interface AttachmentStore extends Disposable {
   delete(key: AttachmentKey): boolean;
   /** The row of a key. */
   find(key: AttachmentKey): Attachment | undefined;
+  /** The rows of a container: one for each interface. */
+  ofContainer(containerId: string): readonly Attachment[];
   /** All rows. */
   list(): readonly Attachment[];
+  /** The number of rows of each VRF that has any. */
+  countByVrf(): ReadonlyMap<number, number>;
   /** Adds or replaces a block. */
   saveBlock(block: BlockRecord): void;
   /** Forgets a block. */
   deleteBlock(name: string): void;
   /** All blocks. */
   blocks(): readonly BlockRecord[];
+  /** Adds or replaces an address that is kept. */
+  saveKept(kept: KeptRecord): void;
+  /** Keeps an address no longer. */
+  deleteKept(vrf: number, address: string): void;
+  /** All addresses that are kept. */
+  kept(): readonly KeptRecord[];
 }
 
 /** How a journal is opened. */
 export interface OpenOptions {
   /**
-   * Whether a file that is no journal, is damaged or is of another version is moved aside (`.corrupt-<time>` is added
+   * Whether a file that is no journal, is damaged or is of a later version is moved aside (`.corrupt-<time>` is added
    * to its name) and a new one begun. Attachments are forgotten then, though their pods still run.
    */
   readonly recover?: boolean;
   /** Milliseconds since 1970, for the name of a file moved aside. */
   readonly now?: () => number;
+  /** Called after the file was found deleted and written anew. */
+  readonly rewritten?: () => void;
 }
 
 /**
  * Opens the journal, making it (0600) and its directory (0700) when they are missing. The file is locked: a second
- * daemon on the same journal is refused.
+ * daemon on the same journal is refused. A journal of an earlier version is brought to the present one, in one transaction.
  *
  * @param path The file, or `:memory:` for a journal that nothing outlives
- * @throws {IpamError} `JournalCorrupt` if the content is not a sound journal of this version and `recover` is not set
+ * @throws {IpamError} `JournalCorrupt` if the content is not a sound journal of a known version and `recover` is not set
  * @throws {IpamError} `JournalUnavailable` if it cannot be made, is locked by another process or cannot be read
  */
 export function openJournal(
@@ -82,27 +81,33 @@ export function openJournal(
   options: OpenOptions = {},
 ): { journal: AttachmentStore; recovered: boolean } {
   try {
-    return { journal: open(path), recovered: false };
+    return { journal: open(path, options.rewritten), recovered: false };
   } catch (error) {
     const corrupt = error instanceof IpamError && error.code === "JournalCorrupt";
     if (!corrupt || options.recover !== true) throw error;
     const suffix = `.corrupt-${(options.now ?? Date.now)()}`;
     for (const part of ["", "-wal", "-shm"]) moveAside(path + part, path + suffix + part);
-    return { journal: open(path), recovered: true };
+    return { journal: open(path, options.rewritten), recovered: true };
   }
 }
 
-function open(path: string): AttachmentStore {
+function open(path: string, rewritten?: () => void): AttachmentStore {
   const inMemory = path === ":memory:";
+  const database = openDatabase(path);
+  return new SqliteStore(database, path, inMemory ? undefined : fileIdentity(path), rewritten);
+}
+
+function openDatabase(path: string): DatabaseSync {
   let database: DatabaseSync | undefined;
   try {
-    if (!inMemory) prepareFile(path);
+    if (path !== ":memory:") prepareFile(path);
     database = new DatabaseSync(path);
     database.exec(
       "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;",
     );
     checkSoundness(database, path);
-    return new SqliteStore(database, path, inMemory ? undefined : fileIdentity(path));
+    database.exec(indexes);
+    return database;
   } catch (error) {
     try {
       database?.close();
@@ -128,11 +133,15 @@ function checkSoundness(database: DatabaseSync, path: string): void {
     database.exec(`BEGIN; ${schema} COMMIT;`);
     return;
   }
-  if (version !== schemaVersion) {
+  const steps = migrations.slice(version - 1);
+  if (version < 1 || version > schemaVersion) {
     throw corrupt(path, `schema version "${version}" instead of "${schemaVersion}"`);
   }
   const verdict = database.prepare("PRAGMA quick_check(1)").get()?.["quick_check"];
   if (verdict !== "ok") throw corrupt(path, String(verdict));
+  if (steps.length > 0) {
+    database.exec(`BEGIN; ${steps.join("")} PRAGMA user_version = ${schemaVersion}; COMMIT;`);
+  }
 }
 
 function fileIdentity(path: string): string {
@@ -148,27 +157,51 @@ function moveAside(from: string, to: string): void {
   }
 }
 
+/** Copies a database, whose file need not have a name any more, to a new file in one piece. */
+function copyTo(path: string, database: DatabaseSync): void {
+  const copy = `${path}.new`;
+  Deno.mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  removeFile(copy);
+  database.prepare("VACUUM INTO ?").run(copy);
+  using file = Deno.openSync(copy, { read: true, write: true });
+  Deno.chmodSync(copy, 0o600);
+  file.syncSync();
+}
+
+function removeFile(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
 class SqliteStore implements AttachmentStore {
-  readonly #database: DatabaseSync;
+  #database: DatabaseSync;
   readonly #path: string;
   /** Device and inode when the file was opened; none for a journal in memory. */
-  readonly #identity: string | undefined;
+  #identity: string | undefined;
+  readonly #rewritten: (() => void) | undefined;
   readonly #statements = new Map<string, ReturnType<DatabaseSync["prepare"]>>();
 
-  constructor(database: DatabaseSync, path: string, identity: string | undefined) {
+  constructor(
+    database: DatabaseSync,
+    path: string,
+    identity: string | undefined,
+    rewritten: (() => void) | undefined,
+  ) {
     this.#database = database;
     this.#path = path;
     this.#identity = identity;
+    this.#rewritten = rewritten;
   }
 
   insert(row: Attachment): void {
+    const columns = Object.entries(columnsOf(row));
     this.#write(
-      "INSERT INTO attachments (network, container_id, ifname, namespace, pod, pod_uid, domain, vrf, address, " +
-        "prefix_length, gateway, block, state, host_ifname, mac, netns_path, created_at) " +
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      ...[row.network, row.containerId, row.ifname, row.namespace, row.pod, row.podUid],
-      ...[row.domain, row.vrf, row.address, row.prefixLength, row.gateway, row.block],
-      ...[row.state, row.hostIfname, row.mac, row.netnsPath, row.createdAt],
+      `INSERT INTO attachments (${columns.map(([name]) => name).join(", ")}) ` +
+        `VALUES (${columns.map(() => "?").join(", ")})`,
+      ...columns.map(([, value]) => value),
     );
   }
 
@@ -198,8 +231,18 @@ class SqliteStore implements AttachmentStore {
     return row && parseAttachmentRow(row);
   }
 
+  ofContainer(containerId: string): readonly Attachment[] {
+    return this.#read("SELECT * FROM attachments WHERE container_id = ?", containerId)
+      .map(parseAttachmentRow);
+  }
+
   list(): readonly Attachment[] {
     return this.#read("SELECT * FROM attachments").map(parseAttachmentRow);
+  }
+
+  countByVrf(): ReadonlyMap<number, number> {
+    const rows = this.#read("SELECT vrf, count(*) AS count FROM attachments GROUP BY vrf");
+    return new Map(rows.map(({ vrf, count }) => [Number(vrf), Number(count)]));
   }
 
   saveBlock(block: BlockRecord): void {
@@ -215,6 +258,21 @@ class SqliteStore implements AttachmentStore {
 
   blocks(): readonly BlockRecord[] {
     return this.#read("SELECT * FROM blocks").map(parseBlockRow);
+  }
+
+  saveKept({ vrf, address, pod, ifname, seconds, until }: KeptRecord): void {
+    this.#write(
+      "INSERT OR REPLACE INTO kept (vrf, address, pod, ifname, seconds, until) VALUES (?, ?, ?, ?, ?, ?)",
+      ...[vrf, address, pod, ifname, seconds, until ?? null],
+    );
+  }
+
+  deleteKept(vrf: number, address: string): void {
+    this.#write("DELETE FROM kept WHERE vrf = ? AND address = ?", vrf, address);
+  }
+
+  kept(): readonly KeptRecord[] {
+    return this.#read("SELECT * FROM kept").map(parseKeptRow);
   }
 
   [Symbol.dispose](): void {
@@ -250,13 +308,26 @@ class SqliteStore implements AttachmentStore {
   /** SQLite would go on writing to a file that no longer has a name, and the next start would find nothing. */
   #checkFile(): void {
     if (this.#identity === undefined) return;
-    let found: string;
     try {
-      found = fileIdentity(this.#path);
-    } catch (cause) {
-      throw unavailable(this.#path, "the file was deleted", cause);
+      if (fileIdentity(this.#path) === this.#identity) return;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      return this.#rewrite();
     }
-    if (found !== this.#identity) throw unavailable(this.#path, "the file was replaced by another");
+    throw unavailable(this.#path, "the file was replaced by another");
+  }
+
+  /** Gives the journal its file again: what SQLite has open is whole, though it has no name. */
+  #rewrite(): void {
+    copyTo(this.#path, this.#database);
+    this.#statements.clear();
+    this.#database.close();
+    // What the deleted file had beside it must not be taken for the new one's.
+    for (const part of ["-wal", "-shm"]) removeFile(this.#path + part);
+    Deno.renameSync(`${this.#path}.new`, this.#path);
+    this.#database = openDatabase(this.#path);
+    this.#identity = fileIdentity(this.#path);
+    this.#rewritten?.();
   }
 }
 

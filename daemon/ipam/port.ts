@@ -6,6 +6,14 @@ export interface PoolDomain {
   readonly name: string;
   /** VRF number; IPBlocks carry it as `vrfTable`. */
   readonly vrf: number;
+  /** Where its pods' addresses come from: one range of each IP version at most. A pod has an address of each. */
+  readonly ranges: readonly PoolRange[];
+  /** How long a kept address stays a pod's after it has gone, in seconds; a week when absent. */
+  readonly keepSeconds?: number | undefined;
+}
+
+/** An address range of a domain. */
+export interface PoolRange {
   /** The domain's prefix in CIDR form. */
   readonly prefix: string;
   /** Length of a node's block, in bits. */
@@ -24,7 +32,7 @@ export interface AttachmentKey {
   readonly ifname: string;
 }
 
-/** Who the address is for; goes into the journal and, as reference, into the IPBlock's status. */
+/** Who the addresses are for; goes into the journal and, as reference, into the IPBlock's status. */
 export interface AttachmentOwner extends AttachmentKey {
   /** Pod's namespace, empty where the runtime names none. */
   readonly namespace: string;
@@ -32,6 +40,27 @@ export interface AttachmentOwner extends AttachmentKey {
   readonly pod: string;
   /** Pod's UID, empty where the runtime names none. */
   readonly podUid: string;
+}
+
+/** An address that an attachment must have. */
+export interface WishedAddress {
+  /** The address, as lib/net/address.ts formats it. */
+  readonly address: string;
+  /** Length that the address must have on the interface, in bits; as the domain has it when absent. */
+  readonly prefixLength?: number;
+}
+
+/** What an attachment must have: it gets exactly that, or an error. */
+export interface AttachmentWish {
+  /** Addresses, at most one of each family; any free one where none is named. */
+  readonly addresses: readonly WishedAddress[];
+  /** MAC address in the container, in lower case; one that goes with the address when absent. */
+  readonly mac?: string;
+  /**
+   * Whether the pod shall have the same addresses again, by its name, when it comes back: `strict` wherever it does, or not at all;
+   * `on-node` only where it had them.
+   */
+  readonly keep?: "strict" | "on-node";
 }
 
 /** An address given to an attachment. */
@@ -47,7 +76,9 @@ export interface Allocation {
 }
 
 /** A row of the journal. */
-export interface Attachment extends AttachmentOwner, Allocation {
+export interface Attachment extends AttachmentOwner {
+  /** Its addresses, IPv4 first: one of each IP version that the domain had at the time. */
+  readonly allocations: readonly Allocation[];
   /** VRFDomain's name. */
   readonly domain: string;
   /** VRF number. */
@@ -56,7 +87,7 @@ export interface Attachment extends AttachmentOwner, Allocation {
   readonly state: "reserved" | "attached" | "releasing";
   /** Name of the veth's host end. */
   readonly hostIfname: string;
-  /** Container interface's MAC; empty until attached. */
+  /** Container interface's MAC; until it is attached the wished one, empty without a wish. */
   readonly mac: string;
   /** Path of the network namespace as the runtime gave it. */
   readonly netnsPath: string;
@@ -64,26 +95,42 @@ export interface Attachment extends AttachmentOwner, Allocation {
   readonly createdAt: number;
 }
 
+/** A pod's interface that stands in the kernel. */
+export interface StandingInterface extends AttachmentKey {
+  /** Name of the veth's host end. */
+  readonly hostIfname: string;
+  /** MAC address in the pod. */
+  readonly mac: string;
+  /** Its addresses and their prefix lengths on the interface, in bits. */
+  readonly addresses: readonly { readonly address: string; readonly prefixLength: number }[];
+}
+
 /** Address pools of all domains on this node. */
 export interface AddressPool {
   /**
-   * Gives an address and journals it as `reserved`, durably, before it returns. The same key gets the same row again.
-   * Claims a block first only when this node has none with room.
-   * @throws {IpamError} `BlocksExhausted`, `ClaimFailed` (API away and no local block), `KeyInOtherDomain`
+   * Gives an address of each of the domain's ranges, all or none, and journals them as `reserved`, durably, before it
+   * returns. The same key gets the same row again. Claims a block first only when this node has none with room, or none
+   * around an address that is wished.
+   * @throws {IpamError} `BlocksExhausted`, `ClaimFailed` (API away and no local block), `KeyInOtherDomain`;
+   * for a wish `AddressInvalid` (never given in this domain), `AddressInUse`, `AddressElsewhere` (in another node's
+   * block), `AddressLeaving` (its holder is being deleted), `MacInUse`
    */
   reserve(
     domain: PoolDomain,
     owner: AttachmentOwner & { readonly netnsPath: string },
     signal: AbortSignal,
+    wish?: AttachmentWish,
   ): Promise<Attachment>;
   /** Marks the row `attached`. */
   commit(key: AttachmentKey, details: { readonly mac: string }): void;
   /** Marks the row `releasing`, so that a crash during DEL is resumed. */
   markReleasing(key: AttachmentKey): void;
-  /** Frees the address and forgets the row; idempotent. */
+  /** Frees the addresses and forgets the row; idempotent. */
   release(key: AttachmentKey): void;
   /** The row of a key. */
   find(key: AttachmentKey): Attachment | undefined;
+  /** The rows of a container: one for each interface. */
+  ofContainer(containerId: string): readonly Attachment[];
   /** All rows. */
   list(): readonly Attachment[];
   /** Blocks that this node holds now, by VRF: CIDR and gateway. What the reconciler puts on bridges. */
@@ -117,6 +164,8 @@ export interface PoolProblem {
   readonly code: string;
   /** What was found, for a person. */
   readonly message: string;
+  /** Name of the IPBlock that it is about; absent where it is about a claim. */
+  readonly block?: string;
 }
 
 /** Outcome of {@linkcode NodeAddressPool.collectGarbage}. */
@@ -139,6 +188,13 @@ export interface DomainRelease extends GarbageReport {
 export interface NodeAddressPool extends AddressPool {
   /** Calls `changed` after the set of blocks, a block's state or a problem may have changed. Returns the way to stop. */
   subscribe(changed: () => void): () => void;
+  /**
+   * Claims a block of each of the domain's prefixes in the background, unless this node holds one that can be used.
+   * @throws {IpamError} `InvalidDomain`
+   */
+  hold(domain: PoolDomain): void;
+  /** How many attachments each VRF has on this node; those without any are not listed. */
+  countByVrf(): ReadonlyMap<number, number>;
   /** What is wrong now. */
   problems(): readonly PoolProblem[];
   /**

@@ -1,6 +1,6 @@
 /** Which bridge of a VRF pods attach to. */
 import type { NetlinkConnection } from "../../lib/netlink/connection.ts";
-import { getLink } from "../../lib/netlink/rtnl/link.ts";
+import { getLinks } from "../../lib/netlink/rtnl/link.ts";
 import { KernelError } from "./errors.ts";
 import { bridgeName, vrfName } from "./names.ts";
 import { isOfKind } from "./ownership.ts";
@@ -13,12 +13,13 @@ import type { AttachmentPoint } from "./port.ts";
  * @throws {NetlinkError} If the kernel refuses
  */
 export function findAttachmentPoint(connection: NetlinkConnection, vrf: number): AttachmentPoint {
-  for (const bridge of [bridgeName("l2vni", vrf), bridgeName("l3vni", vrf)]) {
-    const link = getLink(connection, { name: bridge });
-    if (!isOfKind(link, "bridge")) continue;
-    return { connection, bridgeIndex: link.index, bridge, mtu: link.mtu };
-  }
-  throw vrfNotReady(vrfName(vrf), "bridge");
+  const stretched = bridgeName("l2vni", vrf);
+  const names = [stretched, bridgeName("l3vni", vrf)];
+  const bridge = getLinks(connection, names.map((name) => ({ name })))
+    .find((link) => isOfKind(link, "bridge"));
+  if (bridge === undefined) throw vrfNotReady(vrfName(vrf), "bridge");
+  const { index, name, mtu } = bridge;
+  return { connection, bridgeIndex: index, bridge: name, mtu, stretched: name === stretched };
 }
 
 /** The error for a VRF of which a part is not there yet. */

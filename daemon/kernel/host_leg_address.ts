@@ -1,9 +1,11 @@
 /**
- * The addresses of host legs: a /31 (RFC 3021) of link-local addresses (RFC 3927) for each VRF.
+ * The addresses of host legs: for each VRF a /31 (RFC 3021) of link-local addresses (RFC 3927), and where it has IPv6 a /127 (RFC 6164)
+ * of unique local ones (RFC 4193). IPv6 link-local addresses would not do: what a node sends to its pods would have one as its source,
+ * and a pod's answer to it would not leave the pod's link.
  *
  * @module
  */
-import { ipv4ToNumber, numberToIpv4 } from "../../lib/net/address.ts";
+import { bigintToIpv6, ipv4ToNumber, ipv6ToBigint, numberToIpv4 } from "../../lib/net/address.ts";
 import { KernelError } from "./errors.ts";
 
 /** The two addresses of a host leg. */
@@ -14,8 +16,17 @@ export interface HostLegAddresses {
   readonly vrf: string;
 }
 
+/** What the addresses of all host legs are of, in CIDR form. */
+export const hostLegPrefixes: readonly string[] = ["169.254.0.0/16", "fd26:492c:1670::/64"];
+
 /** Prefix length of a host leg, in bits. */
 export const hostLegPrefixLength = 31;
+
+/** Prefix length of a host leg's IPv6 addresses, in bits. */
+export const hostLegPrefixLength6 = 127;
+
+/** This project's own /48 in fd00::/8, by a random global ID (RFC 4193, section 3.2.2). */
+const uniqueLocal = ipv6ToBigint("fd26:492c:1670::");
 
 /** RFC 3927, section 2.1, reserves the first and the last 256 addresses of 169.254.0.0/16. */
 const firstPair = ipv4ToNumber("169.254.1.0") / 2;
@@ -54,6 +65,12 @@ export function chooseHostLegAddresses(vrf: number, taken: Iterable<string>): Ho
     "HostLegsExhausted",
     `Expected a free pair of addresses in 169.254.0.0/16 for the host leg of VRF "${vrf}", found all ${pairCount} taken`,
   );
+}
+
+/** The IPv6 addresses of a VRF's host leg: `fd26:492c:1670::<number>:0` and `…:1`, the number of the VRF in two groups. */
+export function hostLegAddresses6(vrf: number): HostLegAddresses {
+  const host = uniqueLocal + (BigInt(vrf) << 16n);
+  return { host: bigintToIpv6(host), vrf: bigintToIpv6(host + 1n) };
 }
 
 /** The pair that holds the given address of a host leg's host end; undefined when it cannot be one. */

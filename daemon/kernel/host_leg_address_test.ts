@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { KernelError } from "./errors.ts";
-import { chooseHostLegAddresses, hostLegAddressesOf } from "./host_leg_address.ts";
+import {
+  chooseHostLegAddresses,
+  hostLegAddresses6,
+  hostLegAddressesOf,
+} from "./host_leg_address.ts";
 
 Deno.test("with every pair taken the error says so", () => {
   const all = function* () {
@@ -38,4 +42,13 @@ Deno.test("addresses that others commonly use on a node are never taken", () => 
   for (const address of ["169.254.169.254", "169.254.1.1", "169.254.20.10", "169.254.0.1"]) {
     assert.ok(!given.has(address), address);
   }
+});
+
+Deno.test("each VRF has an IPv6 pair of its own", () => {
+  assert.deepEqual(hostLegAddresses6(200), {
+    host: "fd26:492c:1670::c8:0",
+    vrf: "fd26:492c:1670::c8:1",
+  });
+  const last = 2 ** 31 - 1;
+  assert.equal(hostLegAddresses6(last).vrf, "fd26:492c:1670::7fff:ffff:1");
 });

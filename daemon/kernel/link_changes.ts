@@ -2,9 +2,10 @@
 import type { NetlinkConnection } from "../../lib/netlink/connection.ts";
 import { NetlinkError } from "../../lib/netlink/errors.ts";
 import { encodeKind, type LinkKind } from "../../lib/netlink/link_kinds/link_kind.ts";
+import { addAddress } from "../../lib/netlink/rtnl/address.ts";
 import { deleteLinkAsync, type LinkRef } from "../../lib/netlink/rtnl/link.ts";
 import { type LinkAttributes, linkPayload } from "../../lib/netlink/rtnl/link_message.ts";
-import { AF, RTM } from "../../lib/netlink/rtnl/types.ts";
+import { AF, RT_SCOPE, RTM } from "../../lib/netlink/rtnl/types.ts";
 
 /** IFLA_PROTO_DOWN_REASON (include/uapi/linux/if_link.h) with NLA_F_NESTED, which the kernel insists on here. */
 const protoDownReason = 55 | 0x8000;
@@ -27,6 +28,18 @@ export function clearProtoDown(connection: NetlinkConnection, index: number): vo
  */
 export function changeKind(connection: NetlinkConnection, index: number, kind: LinkKind): void {
   change(connection, index, { linkInfo: encodeKind(kind) });
+}
+
+/**
+ * Gives a link an IPv6 link-local address, to be used at once; does nothing if it has it.
+ *
+ * @throws {NetlinkError} If the kernel refuses
+ */
+export function addLinkLocal(connection: NetlinkConnection, index: number, address: string): void {
+  const scope = RT_SCOPE.LINK;
+  addAddress(connection, { index, address, prefixLength: 64, scope, nodad: true }, {
+    ifExists: "ignore",
+  });
 }
 
 /**

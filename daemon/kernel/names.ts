@@ -22,6 +22,36 @@ const longestInterfaceName = 15;
 /** Highest VRF and routing table number: rt_tables ids are unsigned 32-bit. */
 const highestVrf = 0xffffffff;
 
+/** Longest alias in bytes: IFALIASZ (include/uapi/linux/if.h) less the closing NUL. */
+const longestAlias = 255;
+
+/** Whose a pod's host end is. */
+export interface PodAlias {
+  /** CNI_CONTAINERID. */
+  readonly containerId: string;
+  /** Interface in the container. */
+  readonly ifname: string;
+  /** Name of the CNI network; empty where the alias does not say. */
+  readonly network: string;
+}
+
+/** The alias of a pod's host end, so that a person finds the container, and the daemon a pod that its journal has lost. */
+export function podAlias({ containerId, ifname, network }: PodAlias): string {
+  return `${ownerAlias}/${containerId}/${ifname}/${network}`.slice(0, longestAlias);
+}
+
+/** What an alias of {@linkcode podAlias} says; undefined for another, or for one that was too long to say it. */
+export function parsePodAlias(alias: string | undefined): PodAlias | undefined {
+  const [owner, containerId = "", ifname = "", network = ""] = alias?.split("/") ?? [];
+  const whole = containerId !== "" && ifname !== "" && (alias ?? "").length < longestAlias;
+  return owner === ownerAlias && whole ? { containerId, ifname, network } : undefined;
+}
+
+/** Whether an alias was made by {@linkcode podAlias}. */
+export function isPodAlias(alias: string | undefined): boolean {
+  return alias?.startsWith(`${ownerAlias}/`) === true;
+}
+
 /** Type of an overlay: whether its VNI routes or stretches a subnet. */
 export type OverlayType = "l3vni" | "l2vni";
 
@@ -53,6 +83,11 @@ export function vrfOfBridge(name: string): number | undefined {
   return numberIn(/^l[23]br-([1-9]\d{0,9})$/, name);
 }
 
+/** Whether a name made by {@linkcode bridgeName} is that of a bridge that stretches a subnet; false for any other name. */
+export function isStretched(name: string): boolean {
+  return name.startsWith("l2br-") && vrfOfBridge(name) !== undefined;
+}
+
 /**
  * Name of an overlay's VXLAN device, `l3vx-<vni>` or `l2vx-<vni>`.
  *
@@ -82,6 +117,14 @@ export const hostLegPeerName = "host";
 /** The fixed MAC of a VRF's bridges: the same after every restart, different for each node and VRF. */
 export function bridgeMac(nodeName: string, vrf: number): string {
   return macFromSeed(`bridge ${vrf} ${nodeName}`);
+}
+
+/**
+ * The MAC of a pod's interface: it goes with the address, so that whoever knew the address from an earlier pod, on this node or on
+ * another one, still knows the right MAC.
+ */
+export function podMac(vrf: number, address: string): string {
+  return macFromSeed(`pod ${vrf} ${address}`);
 }
 
 function numbered(prefix: string, value: number, highest: number): string {

@@ -4,6 +4,8 @@ import {
   bridgeMac,
   bridgeName,
   hostLegName,
+  parsePodAlias,
+  podAlias,
   vrfName,
   vrfOfBridge,
   vrfOfHostLeg,
@@ -56,4 +58,15 @@ Deno.test("a bridge's MAC is unicast, locally administered, and different for ea
     }
   }
   assert.equal(macs.size, 600);
+});
+
+Deno.test("a pod's alias says whose it is, unless it was too long or is another's", () => {
+  const pod = { containerId: "c0ffee", ifname: "eth0", network: "pyroute2" };
+  assert.deepEqual(parsePodAlias(podAlias(pod)), pod);
+  assert.deepEqual(parsePodAlias("pyroute2-cni/c0ffee/eth0"), { ...pod, network: "" });
+  const long = podAlias({ ...pod, containerId: "c".repeat(300) });
+  assert.equal(long.length, 255);
+  for (const alias of [undefined, "", "pyroute2-cni", "pyroute2-cni/c0ffee", "x/y/z", long]) {
+    assert.equal(parsePodAlias(alias), undefined);
+  }
 });

@@ -10,22 +10,31 @@ import {
   type Link,
   setLink,
 } from "../../lib/netlink/rtnl/link.ts";
+import { addFdb, deleteFdb, NTF, NUD } from "../../lib/netlink/rtnl/neighbor.ts";
 import type { NetnsHandle } from "../../lib/sys/netns.ts";
 import { KernelError } from "./errors.ts";
-import { changeKind, clearProtoDown, deleteLinkIfThere } from "./link_changes.ts";
+import { addLinkLocal, changeKind, clearProtoDown, deleteLinkIfThere } from "./link_changes.ts";
 import { ownerAlias, vxlanAlias } from "./names.ts";
+import { recallLostRoutes } from "./lost_routes.ts";
 import {
   bridgeFaults,
   diffGateways,
+  diffRemotes,
+  isIpv6,
+  linkLocalFor,
+  missingPods,
   type OverlayHome,
   strayPorts,
+  stretchedAgeingTime,
   type VxlanFault,
   vxlanFaults,
+  vxlanPort,
 } from "./overlay_match.ts";
 import { expectKind, isOfKind } from "./ownership.ts";
-import type { GatewayAddress, ObservedOverlay, OverlaySpec } from "./port.ts";
-import { type Snapshot, takeSnapshot } from "./snapshot.ts";
-import { bridgeSysctls, ensureSysctls, inside } from "./sysctls.ts";
+import { knowPod } from "./pod_neighbors.ts";
+import type { ObservedOverlay, OverlaySpec } from "./port.ts";
+import { addressesOf, remotesOf, type Snapshot, takeSnapshot } from "./snapshot.ts";
+import { bridgeSysctls, ensureSysctls, inside, ipv6LinkSysctls } from "./sysctls.ts";
 
 /** The namespaces that an overlay is made in. */
 export interface OverlayPlace extends OverlayHome {
@@ -48,9 +57,13 @@ export interface OverlayPlace extends OverlayHome {
 export function ensureOverlayLinks(place: OverlayPlace, vrf: string, spec: OverlaySpec): void {
   const snapshot = takeSnapshot(place.connection);
   const bridge = ensureBridge(place, snapshot.links.get(spec.bridge), spec);
-  ensureGateways(place.connection, bridge, spec.gateways, snapshot);
-  ensurePorts(place.connection, bridge, strayPorts(snapshot.links, spec.ports, bridge));
+  // Before the addresses: a bridge that was down has lost those of IPv6.
+  if (snapshot.links.has(spec.bridge)) recallLostRoutes(place.connection, bridge, spec);
+  ensureGateways(place.connection, bridge, spec);
+  ensurePorts(place.connection, bridge, spec, snapshot);
   ensureVxlan(place, snapshot, vrf, spec, bridge);
+  ensureRemotes(place.connection, spec);
+  for (const pod of missingPods(snapshot, spec, bridge)) knowPod(place.connection, bridge, pod);
 }
 
 /**
@@ -76,7 +89,8 @@ function ensureBridge(place: OverlayPlace, found: Link | undefined, spec: Overla
   const { connection, netns, master } = place;
   const { bridge: name, mac: address, mtu } = spec;
   const bridge = expectKind(found, "bridge");
-  const kind = { type: "bridge", stp: false } as const;
+  const ageingTime = spec.type === "l2vni" ? stretchedAgeingTime : undefined;
+  const kind = { type: "bridge", stp: false, ageingTime } as const;
   const index = bridge?.index ?? createLink(connection, {
     name,
     kind,
@@ -86,13 +100,17 @@ function ensureBridge(place: OverlayPlace, found: Link | undefined, spec: Overla
     alias: ownerAlias,
     ...(master === 0 ? {} : { master }),
   });
-  inside(netns, () => ensureSysctls(bridgeSysctls(name)));
+  const sysctls = [
+    ...bridgeSysctls(name),
+    ...spec.gateways.some(isIpv6) ? ipv6LinkSysctls(name) : [],
+  ];
+  inside(netns, () => ensureSysctls(sysctls));
   if (bridge === undefined) {
     setLink(connection, index, { up: true });
     return index;
   }
   const faults = new Set(bridgeFaults(bridge, spec, place));
-  if (faults.has("stp")) {
+  if (faults.has("stp") || faults.has("ageing")) {
     // The key is left out unless it is on: kernels without VLAN filtering refuse to hear of it.
     const vlanFiltering = bridge.kind.vlanFiltering === true ? false : undefined;
     changeKind(connection, index, { ...kind, vlanFiltering });
@@ -110,19 +128,18 @@ function ensureBridge(place: OverlayPlace, found: Link | undefined, spec: Overla
   return index;
 }
 
-function ensureGateways(
-  connection: NetlinkConnection,
-  index: number,
-  desired: readonly GatewayAddress[],
-  snapshot: Snapshot,
-): void {
-  const { surplus, missing } = diffGateways(desired, snapshot.addresses.get(index) ?? []);
+/** The addresses are read again: a bridge that changes its VRF, or was down, has lost those of IPv6. */
+function ensureGateways(connection: NetlinkConnection, index: number, spec: OverlaySpec): void {
+  const found = addressesOf(connection, index);
+  const { surplus, missing } = diffGateways(spec.gateways, found.addresses);
   for (const gateway of surplus) deleteAddress(connection, { index, ...gateway });
+  const linkLocal = linkLocalFor(spec);
+  if (linkLocal !== undefined && !found.linkLocals.includes(linkLocal)) {
+    addLinkLocal(connection, index, linkLocal);
+  }
   for (const gateway of missing) {
     // A duplicate is what anycast gateways look like: looking for one would only hold the address back.
-    addAddress(connection, { index, ...gateway, nodad: gateway.address.includes(":") }, {
-      ifExists: "ignore",
-    });
+    addAddress(connection, { index, ...gateway, nodad: isIpv6(gateway) }, { ifExists: "ignore" });
   }
 }
 
@@ -130,17 +147,30 @@ function ensureGateways(
 function ensurePorts(
   connection: NetlinkConnection,
   bridgeIndex: number,
-  ports: readonly Link[],
+  spec: OverlaySpec,
+  snapshot: Snapshot,
 ): void {
-  for (const { index } of ports) {
+  for (const { port, link: { index } } of strayPorts(snapshot.links, spec.ports, bridgeIndex)) {
     try {
       setLink(connection, index, { master: bridgeIndex });
       // A port's settings are lost with its master.
       setBridgePort(connection, index, { hairpin: true });
+      if (spec.type === "l2vni") relearn(connection, index, port.mac);
     } catch (thrown) {
       // The pod was detached meanwhile.
       if (!(thrown instanceof NetlinkError && thrown.errnoName === "ENODEV")) throw thrown;
     }
+  }
+}
+
+/** The bridge forgot the pod's MAC with its port: the other nodes must not wait until the pod says something. */
+function relearn(connection: NetlinkConnection, index: number, mac: string): void {
+  try {
+    const state = NUD.REACHABLE;
+    addFdb(connection, { index, mac, state, flags: NTF.MASTER }, { replace: true });
+  } catch (thrown) {
+    // A port whose pod has set its end down learns nothing.
+    if (!(thrown instanceof NetlinkError && thrown.errnoName === "EPERM")) throw thrown;
   }
 }
 
@@ -166,6 +196,17 @@ function ensureVxlan(
   }
   if (faults.has("alias")) setLink(connection, vxlan.index, { alias });
   repairVxlan(connection, vxlan, spec, bridgeIndex, faults);
+}
+
+/** Tells the VXLAN device where the other nodes are, where that is not zebra's business. */
+function ensureRemotes(connection: NetlinkConnection, { vxlan, remotes }: OverlaySpec): void {
+  const index = remotes && getLink(connection, { name: vxlan })?.index;
+  if (index === undefined) return;
+  const { surplus, missing } = diffRemotes(remotes, remotesOf(connection, index));
+  for (const { mac, address } of surplus) deleteFdb(connection, { index, mac, dst: address });
+  for (const { mac, address } of missing) {
+    addFdb(connection, { index, mac, dst: address }, { replace: true });
+  }
 }
 
 /** A bridge has one VXLAN device: one with another name is of an earlier VNI. */
@@ -228,7 +269,7 @@ function repairVxlan(
   }
   // A port's settings are lost with its master.
   if (faults.has("port") || faults.has("master")) {
-    setBridgePort(connection, index, { learning: false, neighSuppress: true });
+    setBridgePort(connection, index, vxlanPort);
   }
   if (faults.has("protoDown")) clearProtoDown(connection, index);
   if (faults.has("down")) setLink(connection, index, { up: true });

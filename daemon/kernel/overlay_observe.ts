@@ -4,7 +4,11 @@ import { bridgeName, vrfName, vxlanAlias } from "./names.ts";
 import {
   bridgeFaults,
   diffGateways,
+  diffRemotes,
+  linkLocalFor,
+  missingPods,
   type OverlayHome,
+  presentPorts,
   strayPorts,
   vxlanFaults,
 } from "./overlay_match.ts";
@@ -34,17 +38,27 @@ function observed(
   vxlan: Link | undefined,
 ): ObservedOverlay {
   const gateways = bridge === undefined ? [] : snapshot.addresses.get(bridge.index) ?? [];
+  const remotes = vxlan === undefined ? [] : snapshot.remotes.get(vxlan.index) ?? [];
+  const linkLocals = bridge === undefined ? [] : snapshot.linkLocals.get(bridge.index) ?? [];
   return {
     bridge: name,
     ...(vxlan === undefined ? {} : { vxlan: vxlan.name }),
     gateways,
+    misfits: ({ ports, mtu }) =>
+      presentPorts(snapshot.links, ports).filter(({ link }) => link.mtu !== mtu)
+        .map(({ port }) => port),
     matches: (spec) => {
       const { surplus, missing } = diffGateways(spec.gateways, gateways);
+      const linkLocal = linkLocalFor(spec);
+      const ends = diffRemotes(spec.remotes, remotes);
       return spec.bridge === name && spec.vxlan === vxlan?.name &&
         bridgeFaults(bridge, spec, home).length === 0 &&
         vxlanFaults(vxlan, spec, home, bridge?.index).length === 0 &&
         strayPorts(snapshot.links, spec.ports, bridge?.index).length === 0 &&
-        surplus.length === 0 && missing.length === 0;
+        missingPods(snapshot, spec, bridge?.index).length === 0 &&
+        surplus.length === 0 && missing.length === 0 &&
+        ends.surplus.length === 0 && ends.missing.length === 0 &&
+        (linkLocal === undefined || linkLocals.includes(linkLocal));
     },
   };
 }

@@ -12,7 +12,7 @@ import {
 } from "../../lib/netlink/rtnl/route.ts";
 import { routePayload } from "../../lib/netlink/rtnl/route_message.ts";
 import { AF, RTM } from "../../lib/netlink/rtnl/types.ts";
-import { ruleProtocol } from "./port.ts";
+import { ruleProtocol, type VrfSpec } from "./port.ts";
 
 /** A route of ours, in a table that is named. */
 export type OwnRoute = Required<Pick<RouteSpec, "table">> & RouteSpec;
@@ -21,14 +21,30 @@ export type OwnRoute = Required<Pick<RouteSpec, "table">> & RouteSpec;
 export const highestMetric = 0xffffffff;
 
 /**
- * The route that keeps packets for unassigned addresses of a VRF's prefix from being looked up elsewhere. Everything that is
- * assigned has a longer or a cheaper route.
- *
- * @param prefix The prefix in CIDR form
- * @throws {AddressError} `InvalidPrefix` if it is none
+ * Higher than the metrics of what FRR installs, but of distance 0 to zebra: every node announces the whole prefix by its own route, and
+ * what it learns of the others' must not take its place, not even after somebody deleted it for a moment.
  */
-export function unreachablePrefix(prefix: string, table: number): OwnRoute {
-  return { dst: parsePrefix(prefix), table, type: "unreachable", metric: highestMetric };
+export const unreachableMetric = 0x00ffffff;
+
+/**
+ * The routes that keep packets for unassigned addresses of a VRF's prefixes from being looked up elsewhere. Everything that is assigned
+ * has a longer or a cheaper route.
+ *
+ * @param spec Its prefixes are in CIDR form
+ * @throws {AddressError} `InvalidPrefix` if one is none
+ */
+export function unreachablePrefixes(spec: Pick<VrfSpec, "prefixes">, table: number): OwnRoute[] {
+  return spec.prefixes.map((prefix) => ({
+    dst: parsePrefix(prefix),
+    table,
+    type: "unreachable",
+    metric: unreachableMetric,
+  }));
+}
+
+/** Whether a prefix in CIDR form is IPv6. */
+export function isIpv6Prefix(cidr: string): boolean {
+  return cidr.includes(":");
 }
 
 /**

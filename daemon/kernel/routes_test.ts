@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { AddressError } from "../../lib/net/address.ts";
 import { parsePrefix } from "../../lib/net/prefix.ts";
 import type { Route } from "../../lib/netlink/rtnl/route.ts";
-import { diffRoutes, highestMetric, type OwnRoute, unreachablePrefix } from "./routes.ts";
+import { diffRoutes, type OwnRoute, unreachableMetric, unreachablePrefixes } from "./routes.ts";
 
 const found = (route: Partial<Route>): Route => ({
   family: 4,
@@ -22,27 +22,26 @@ const block: OwnRoute = {
 };
 
 Deno.test("a prefix that is none is refused", () => {
-  assert.throws(() => unreachablePrefix("10.150.0.0", 2200), AddressError);
+  assert.throws(() => unreachablePrefixes({ prefixes: ["10.150.0.0"] }, 2200), AddressError);
 });
 
 Deno.test("routes as the kernel tells them are recognised", () => {
   const { missing, surplus } = diffRoutes(
-    [block, unreachablePrefix("10.150.0.0/16", 2200), {
-      table: 254,
-      family: 4,
-      gateway: "169.254.2.0",
-      oif: 3,
-    }, unreachablePrefix("fd00::/48", 2200)],
+    [
+      block,
+      ...unreachablePrefixes({ prefixes: ["10.150.0.0/16", "fd00::/48"] }, 2200),
+      { table: 254, family: 4, gateway: "169.254.2.0", oif: 3 },
+    ],
     [
       found({ dst: parsePrefix("10.150.0.0/26"), gateway: "169.254.2.1", oif: 7 }),
-      found({ dst: parsePrefix("10.150.0.0/16"), type: "unreachable", metric: highestMetric }),
+      found({ dst: parsePrefix("10.150.0.0/16"), type: "unreachable", metric: unreachableMetric }),
       found({ table: 254, gateway: "169.254.2.0", oif: 3 }),
       // IPv6 ties such a route to the loopback link.
       found({
         family: 6,
         dst: parsePrefix("fd00::/48"),
         type: "unreachable",
-        metric: highestMetric,
+        metric: unreachableMetric,
         oif: 1,
       }),
     ],

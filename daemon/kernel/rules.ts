@@ -2,12 +2,18 @@
 import { formatPrefix, networkOf, parsePrefix } from "../../lib/net/prefix.ts";
 import type { RuleSpec } from "./port.ts";
 
+/** A rule as the kernel holds it: which VRF's pods it is for is told by the kernel's own means. */
+export interface OwnRule extends Omit<RuleSpec, "fromVrf"> {
+  /** Whether it looks up the table of the VRF link that the packet came by, whichever that is. */
+  readonly l3mdev?: true;
+}
+
 /** What separates the rules that are from those that shall be. */
 export interface RuleDifference {
   /** Rules to add, in the order of the wish. */
-  readonly missing: readonly RuleSpec[];
+  readonly missing: readonly OwnRule[];
   /** Rules to delete. One that is there twice is listed once less than it is there. */
-  readonly surplus: readonly RuleSpec[];
+  readonly surplus: readonly OwnRule[];
 }
 
 /**
@@ -18,12 +24,12 @@ export interface RuleDifference {
  * @throws {AddressError} `InvalidPrefix` if a desired rule's `src` or `dst` is no prefix
  */
 export function diffRules(
-  desired: readonly RuleSpec[],
-  found: readonly RuleSpec[],
+  desired: readonly OwnRule[],
+  found: readonly OwnRule[],
 ): RuleDifference {
   const wanted = new Map(desired.map((rule) => [ruleKey(rule), rule]));
   const seen = new Set<string>();
-  const surplus: RuleSpec[] = [];
+  const surplus: OwnRule[] = [];
   for (const rule of found) {
     const key = ruleKey(rule);
     if (!wanted.has(key) || seen.has(key)) surplus.push(rule);
@@ -33,12 +39,21 @@ export function diffRules(
   return { missing, surplus };
 }
 
+/** All bits of a mark. */
+export const wholeMark = 0xffffffff;
+
 /** A text that two rules share exactly if the kernel could not tell them apart. */
-function ruleKey(rule: RuleSpec): string {
+function ruleKey(rule: OwnRule): string {
+  const prefix = rule.dst ?? rule.src;
   return JSON.stringify([
+    prefix === undefined ? rule.family ?? 4 : parsePrefix(prefix).family,
     rule.priority,
     rule.table,
+    rule.action ?? "table",
+    rule.l3mdev === true,
+    rule.noDefault === true,
     rule.fwmark ?? 0,
+    rule.fwmark === undefined ? 0 : rule.fwmask ?? wholeMark,
     canonical(rule.src),
     canonical(rule.dst),
     rule.iifname ?? "",

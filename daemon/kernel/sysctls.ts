@@ -18,6 +18,7 @@ export interface SysctlWish {
 }
 
 const ipv4 = (...rest: readonly string[]) => ["net", "ipv4", ...rest];
+const ipv6 = (...rest: readonly string[]) => ["net", "ipv6", ...rest];
 
 const allReversePathFilter = ipv4("conf", "all", "rp_filter");
 
@@ -38,6 +39,18 @@ export const deviceSysctls: readonly SysctlWish[] = [
   { key: ipv4("udp_l3mdev_accept"), value: "1" },
   { key: ipv4("raw_l3mdev_accept"), value: "1" },
   { key: ["net", "vrf", "strict_mode"], value: "1", optional: true },
+];
+
+/** What the host's namespace needs besides, once a VRF has IPv6. Whether its other links have IPv6 is left to others. */
+export const hostIpv6Sysctls: readonly SysctlWish[] = [
+  { key: ipv6("conf", "all", "forwarding"), value: "1" },
+];
+
+/** What the network namespace of a VRF with IPv6 needs besides. */
+export const vrfNetnsIpv6Sysctls: readonly SysctlWish[] = [
+  { key: ipv6("conf", "all", "disable_ipv6"), value: "0" },
+  { key: ipv6("conf", "default", "disable_ipv6"), value: "0" },
+  { key: ipv6("conf", "all", "forwarding"), value: "1" },
 ];
 
 /** What the network namespace of a VRF needs. */
@@ -63,6 +76,14 @@ export function linkSysctls(ifname: string): readonly SysctlWish[] {
 export function bridgeSysctls(bridge: string): readonly SysctlWish[] {
   const promote = { key: ipv4("conf", bridge, "promote_secondaries"), value: "1" };
   return [...linkSysctls(bridge), promote];
+}
+
+/** What a link with IPv6 addresses needs besides. What pods say of routers is not listened to. */
+export function ipv6LinkSysctls(ifname: string): readonly SysctlWish[] {
+  return [
+    { key: ipv6("conf", ifname, "disable_ipv6"), value: "0" },
+    { key: ipv6("conf", ifname, "accept_ra"), value: "0" },
+  ];
 }
 
 /** Runs a synchronous function in the namespace; without one, where the caller is. */
@@ -109,6 +130,43 @@ export function ensureHostSysctls(wishes: readonly SysctlWish[]): number {
   const imposed = Number(readSysctl(allReversePathFilter));
   if (imposed > 0) handDownReversePathFilter(imposed);
   return ensureSysctls(wishes);
+}
+
+/**
+ * Lets the calling thread's namespace, the host's, forward IPv6. A host that forwards takes no router advertisements, and forgets what it
+ * had of them, unless a link insists (Documentation/networking/ip-sysctl.rst, `accept_ra`): so that it keeps its default route, each
+ * link that takes them now insists first.
+ *
+ * @returns How many of the wishes were written
+ * @throws {SysctlError} If a sysctl cannot be read or written, as where the kernel has no IPv6
+ */
+export function ensureHostForwardsIpv6(): number {
+  if (readSysctl(ipv6("conf", "all", "forwarding")) === "0") insistOnAdvertisements();
+  return ensureSysctls(hostIpv6Sysctls);
+}
+
+/** `accept_ra`: 1 takes router advertisements while nothing is forwarded, 2 always. */
+function insistOnAdvertisements(): void {
+  for (const { name } of Deno.readDirSync("/proc/sys/net/ipv6/conf")) {
+    if (name === "all") continue;
+    const key = ipv6("conf", name, "accept_ra");
+    try {
+      if (readSysctl(key) === "1") writeSysctl(key, 2);
+    } catch (thrown) {
+      // A link may go while the directory is read.
+      if (!(thrown instanceof SysctlError)) throw thrown;
+    }
+  }
+}
+
+/** Whether all wishes hold in the calling thread's namespace; they do not where the kernel has no such sysctl. */
+export function sysctlsHold(wishes: readonly SysctlWish[]): boolean {
+  try {
+    return unmetSysctls(wishes).length === 0;
+  } catch (thrown) {
+    if (thrown instanceof SysctlError) return false;
+    throw thrown;
+  }
 }
 
 function handDownReversePathFilter(imposed: number): void {

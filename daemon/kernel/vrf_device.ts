@@ -20,23 +20,47 @@ import { formatPrefix, networkOf, parsePrefix } from "../../lib/net/prefix.ts";
 import { findAttachmentPoint, vrfNotReady } from "./attachment_point.ts";
 import { type KernelOptions, openHost } from "./host.ts";
 import { deleteLinkIfThere } from "./link_changes.ts";
-import { ownerAlias, vrfName, vrfOfBridge, vrfOfName, vrfOfVxlanAlias } from "./names.ts";
+import {
+  bridgeName,
+  ownerAlias,
+  vrfName,
+  vrfOfBridge,
+  vrfOfName,
+  vrfOfVxlanAlias,
+} from "./names.ts";
 import { ensureOverlayLinks, removeOverlayLinks } from "./overlay.ts";
 import { overlaysIn } from "./overlay_observe.ts";
 import type { OverlayHome } from "./overlay_match.ts";
 import { expectKind, isOfKind, isOurs } from "./ownership.ts";
-import type { GatewayAddress, Kernel, ObservedVrf, VrfSpec } from "./port.ts";
+import {
+  announceGateways,
+  announcePods,
+  askAddressesBack,
+  countAddresses,
+} from "./pod_neighbors.ts";
+import type { GatewayAddress, Kernel, ObservedVrf, RuleSpec, VrfSpec } from "./port.ts";
 import {
   applyRoutes,
   deleteRoutes,
   diffRoutes,
+  isIpv6Prefix,
   listOwnRoutes,
-  unreachablePrefix,
+  unreachablePrefixes,
 } from "./routes.ts";
+import type { OwnRule } from "./rules.ts";
 import { listOwnRules, syncOwnRules } from "./rule_sync.ts";
 import { type Snapshot, takeSnapshot } from "./snapshot.ts";
-import { deviceSysctls, ensureHostSysctls, inside, unmetSysctls } from "./sysctls.ts";
-import { findUnderlay } from "./underlay.ts";
+import {
+  deviceSysctls,
+  ensureHostForwardsIpv6,
+  ensureHostSysctls,
+  hostIpv6Sysctls,
+  inside,
+  sysctlsHold,
+  unmetSysctls,
+} from "./sysctls.ts";
+import { findUnderlay, outwardLinks } from "./underlay.ts";
+import { syncVtepRoutes } from "./vtep_routes.ts";
 
 /** No link has this index: where a VRF's link is missing, its bridges cannot belong to it. */
 const noLink = -1;
@@ -52,12 +76,16 @@ export function openDeviceKernel(options: KernelOptions): Kernel {
   return {
     backend: "device",
     underlay: (hint) => findUnderlay(connection, hint),
+    outwardLinks: (underlay) => outwardLinks(connection, underlay),
     observe() {
       const snapshot = takeSnapshot(connection);
       const routes = listOwnRoutes(connection);
-      const sysctlsHold = inside(host.netns, () => unmetSysctls(deviceSysctls)).length === 0;
+      const hold = inside(host.netns, () => ({
+        always: unmetSysctls(deviceSysctls).length === 0,
+        ipv6: sysctlsHold(hostIpv6Sysctls),
+      }));
       const vrfs = [...numbersOf(snapshot)].sort((a, b) => a - b)
-        .map((vrf) => observeVrf(vrf, snapshot, routes, sysctlsHold));
+        .map((vrf) => observeVrf(vrf, snapshot, routes, hold));
       return {
         vrfs: new Map(vrfs.map((vrf) => [vrf.vrf, vrf])),
         rules: listOwnRules(connection),
@@ -66,17 +94,26 @@ export function openDeviceKernel(options: KernelOptions): Kernel {
     ensureVrf(spec) {
       ensureVrfLink(connection, spec);
       // After the link: the vrf module brings sysctls of its own.
-      inside(host.netns, () => ensureHostSysctls(deviceSysctls));
+      inside(host.netns, () => {
+        ensureHostSysctls(deviceSysctls);
+        if (spec.prefixes.some(isIpv6Prefix)) ensureHostForwardsIpv6();
+      });
       const found = deleteStrays(connection, listOwnRoutes(connection))
         .filter((route) => route.table === spec.table);
-      applyRoutes(connection, diffRoutes([unreachablePrefix(spec.prefix, spec.table)], found));
+      applyRoutes(connection, diffRoutes(unreachablePrefixes(spec, spec.table), found));
     },
+    // Of links zebra misses none: it reads them all again where the kernel had to drop a message.
+    announceVrf() {},
     ensureOverlay(spec, overlay) {
       const master = expectKind(getLink(connection, { name: spec.name }), "vrf")?.index;
       if (master === undefined) throw vrfNotReady(spec.name, "link");
       const place = { connection, underlay: connection, netns: host.netns };
       ensureOverlayLinks({ ...place, master, foreignSocket: false }, spec.name, overlay);
     },
+    countAddresses: (_vrfName, overlay) => countAddresses(connection, overlay),
+    announceGateways: (_vrfName, overlay) => announceGateways(connection, overlay),
+    announcePods: (_vrfName, overlay) => announcePods(connection, overlay),
+    askAddressesBack: (_vrfName, overlay) => askAddressesBack(connection, overlay),
     removeOverlay: (_vrfName, overlay) => removeOverlayLinks(connection, overlay),
     detachVrf(vrf) {
       const kept = deleteStrays(connection, listOwnRoutes(connection));
@@ -88,12 +125,30 @@ export function openDeviceKernel(options: KernelOptions): Kernel {
       if (link === undefined || !isOfKind(link, "vrf") || !isOurs(link)) return;
       await deleteLinkIfThere(connection, { index: link.index });
     },
-    syncRules: (rules) => syncOwnRules(connection, rules),
+    syncRules: (rules) => syncOwnRules(connection, rules, rulesByLink),
+    syncVtepRoutes: (addresses, underlay) => syncVtepRoutes(connection, addresses, underlay),
     ingressInterfaces: ({ overlays }) => overlays.map((overlay) => overlay.bridge),
+    neighborPrefixes: ({ overlays }) => [
+      ...new Set(overlays.flatMap(({ gateways }) => gateways.map(subnetOf))),
+    ],
+    ownNamespace: () => undefined,
     connection: () => connection,
+    namespace: () => host.netns ?? null,
     attachmentPoint: (vrf) => findAttachmentPoint(connection, vrf),
     [Symbol.dispose]: () => connection[Symbol.dispose](),
   };
+}
+
+/**
+ * One rule looks up the own tables of all VRFs: the kernel knows them by the link. For whatever else the link must be named. From Linux 5.18 on
+ * packets of a VRF come by its bridge, before and from 6.11 on (also) by the VRF's own link. A rule for a link that is not there matches
+ * nothing.
+ */
+function rulesByLink({ fromVrf, ...rule }: RuleSpec): OwnRule[] {
+  if (fromVrf === undefined) return [rule];
+  if (rule.noDefault === true) return [{ ...rule, table: 0, l3mdev: true }];
+  const links = [vrfName(fromVrf), bridgeName("l3vni", fromVrf), bridgeName("l2vni", fromVrf)];
+  return links.map((iifname) => ({ ...rule, iifname }));
 }
 
 /** Numbers of all VRFs of which anything of ours is left. */
@@ -113,7 +168,7 @@ function observeVrf(
   vrf: number,
   snapshot: Snapshot,
   routes: readonly Route[],
-  sysctlsHold: boolean,
+  hold: { readonly always: boolean; readonly ipv6: boolean },
 ): ObservedVrf {
   const name = vrfName(vrf);
   const found = snapshot.links.get(name);
@@ -129,8 +184,9 @@ function observeVrf(
     overlays,
     blocks: [...new Set(gateways.map(subnetOf))],
     matches: (spec) => {
-      if (link === undefined || !link.up || !isOurs(link) || !sysctlsHold) return false;
-      const wanted = [unreachablePrefix(spec.prefix, spec.table)];
+      if (link === undefined || !link.up || !isOurs(link) || !hold.always) return false;
+      if (spec.prefixes.some(isIpv6Prefix) && !hold.ipv6) return false;
+      const wanted = unreachablePrefixes(spec, spec.table);
       const { missing, surplus } = diffRoutes(wanted, inTable(routes, table));
       return spec.name === name && spec.table === table && missing.length === 0 &&
         surplus.length === 0;

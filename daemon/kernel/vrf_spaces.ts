@@ -2,7 +2,12 @@
 import type { NetlinkConnection } from "../../lib/netlink/connection.ts";
 import { deleteLink, listLinks } from "../../lib/netlink/rtnl/link.ts";
 import type { OwnedFd } from "../../lib/sys/fd.ts";
-import { createNamedNetns, deleteNamedNetns, openNamedNetns } from "../../lib/sys/named_netns.ts";
+import {
+  createNamedNetns,
+  deleteNamedNetns,
+  nameNetns,
+  openNamedNetns,
+} from "../../lib/sys/named_netns.ts";
 import { netnsIdentity } from "../../lib/sys/netns.ts";
 import type { Host } from "./host.ts";
 import { vrfOfName } from "./names.ts";
@@ -99,6 +104,19 @@ export class VrfSpaces implements Disposable {
       netns[Symbol.dispose]();
       throw thrown;
     }
+  }
+
+  /**
+   * Takes the namespace its name and gives it back, which those hear of who watch the directory; does nothing if there is none. Whoever is in it
+   * stays.
+   *
+   * @throws {SysError} If it cannot be mounted
+   */
+  nameAgain(name: string): void {
+    const space = this.open(name);
+    if (space === undefined) return;
+    deleteNamedNetns(name, this.#host.netnsDir);
+    nameNetns(space.netns, name, this.#host.netnsDir);
   }
 
   /**

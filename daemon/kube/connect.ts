@@ -3,7 +3,7 @@ import { dirname, isAbsolute, join } from "node:path";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { messageOf } from "../../lib/errors.ts";
-import { noContext } from "./credentials.ts";
+import type { CredentialSource } from "./credentials.ts";
 import { createHttpTransport, type KubeConnection, type TransportOptions } from "./transport.ts";
 import { KubeError } from "./kube_error.ts";
 
@@ -36,17 +36,27 @@ const kubeconfigSchema = z.looseObject({
 });
 
 /**
- * Prepares the connection to the Kubernetes API. Nothing is sent yet: the first request tells whether it works.
+ * Prepares the connection to the Kubernetes API. Nothing is sent yet: the first request tells whether it works. A kubeconfig
+ * is read again with the credentials, so that one that is mended or replaced counts without a restart.
  *
  * @throws {KubeError} `Invalid` if the configuration cannot be read or names no server
  */
 export function loadKube(options: LoadKubeOptions): KubeConnection {
-  const config = options.inCluster === undefined
-    ? fromFile(options.kubeconfigPath)
-    : fromServiceAccount(options.inCluster);
-  const cluster = config.getCurrentCluster();
-  if (cluster === null) throw noContext();
-  return createHttpTransport(config, checkServer(cluster.server), options);
+  if (options.inCluster !== undefined) {
+    const config = fromServiceAccount(options.inCluster);
+    return createHttpTransport(() => config, options);
+  }
+  return createHttpTransport(fileSource(options.kubeconfigPath), options);
+}
+
+/** The file as it is now; parsed again only when its text has changed. */
+function fileSource(path: string | undefined): () => CredentialSource {
+  let known: { readonly text: string; readonly config: KubeConfig } | undefined;
+  return () => {
+    const text = readKubeconfig(path);
+    if (known?.text !== text) known = { text, config: parseKubeconfig(path ?? "", text) };
+    return known.config;
+  };
 }
 
 function fromServiceAccount(pod: InCluster): KubeConfig {
@@ -65,16 +75,24 @@ function fromServiceAccount(pod: InCluster): KubeConfig {
   return config;
 }
 
-function fromFile(path: string | undefined): KubeConfig {
+function readKubeconfig(path: string | undefined): string {
   if (path === undefined) {
     throw new KubeError(
       "Invalid",
       "Neither a kubeconfig nor a service account is given; name one of them",
     );
   }
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (cause) {
+    throw unreadable(path, cause);
+  }
+}
+
+function parseKubeconfig(path: string, text: string): KubeConfig {
   const config = new KubeConfig();
   try {
-    const content = kubeconfigSchema.parse(parseYaml(Deno.readTextFileSync(path)));
+    const content = kubeconfigSchema.parse(parseYaml(text));
     const directory = dirname(path);
     // client-node reads no "tokenFile", although kubectl does.
     for (const { user } of content.users ?? []) {
@@ -84,28 +102,20 @@ function fromFile(path: string | undefined): KubeConfig {
     }
     config.loadFromString(JSON.stringify(content));
     config.makePathsAbsolute(directory);
+    return config;
   } catch (cause) {
-    throw new KubeError(
-      "Invalid",
-      `Could not read the kubeconfig "${path}": ${messageOf(cause)}; check the file`,
-      { cause },
-    );
+    throw unreadable(path, cause);
   }
-  return config;
+}
+
+function unreadable(path: string, cause: unknown): KubeError {
+  return new KubeError(
+    "Invalid",
+    `Could not read the kubeconfig "${path}": ${messageOf(cause)}; check the file`,
+    { cause },
+  );
 }
 
 function tokenFileProvider(tokenFile: string): { name: string; config: { tokenFile: string } } {
   return { name: "tokenFile", config: { tokenFile } };
-}
-
-function checkServer(server: string): string {
-  const url = URL.canParse(server) ? new URL(server) : undefined;
-  const loopback = ["127.0.0.1", "[::1]", "localhost"].includes(url?.hostname ?? "");
-  if (url?.protocol === "https:" || (url?.protocol === "http:" && loopback)) {
-    return server.replace(/\/+$/, "");
-  }
-  throw new KubeError(
-    "Invalid",
-    `The kubeconfig's server is "${server}"; expected an https address (http only on loopback)`,
-  );
 }

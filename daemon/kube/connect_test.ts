@@ -147,6 +147,7 @@ Deno.test("a list is read page by page, and an invalid object does not hide the 
 
 Deno.test("a server too busy is asked again after the time it names, and not for ever", async () => {
   const waits: number[] = [];
+  let now = 0;
   let busy = 2;
   await using api = startScriptedApi(() =>
     busy-- > 0
@@ -157,17 +158,45 @@ Deno.test("a server too busy is asked again after the time it names, and not for
     kubeconfigPath: api.kubeconfigPath,
     wait: (ms) => {
       waits.push(ms);
+      now += ms;
       return Promise.resolve();
     },
+    now: () => now,
+    random: () => 0.25,
   });
   const client = createResourceClient(connection, vrfDomainKind);
   assert.equal((await client.get("blue"))?.metadata.name, "blue");
-  assert.deepEqual(waits, [3000, 3000]);
+  // Up to twice as long, at random: all that were refused at once must not come back at once.
+  assert.deepEqual(waits, [3750, 3750]);
   busy = 100;
   const error = await failure(() => client.get("blue"));
   assert.equal(error.code, "Throttled");
   assert.equal(error.retryAfterMs, 3000);
   assert.equal(api.asked.length, 3 + 4);
+});
+
+Deno.test("what a busy server asked not to repeat is not sent sooner, whoever asks, and the rest is", async () => {
+  let now = 0;
+  let busy = true;
+  await using api = startScriptedApi((_, url) =>
+    busy && url.pathname.endsWith("/blue")
+      ? statusAnswer(429, "TooManyRequests", "busy", { "retry-after": "60" })
+      : jsonAnswer(domain("red"))
+  );
+  using connection = loadKube({ kubeconfigPath: api.kubeconfigPath, now: () => now });
+  const client = createResourceClient(connection, vrfDomainKind);
+  assert.equal((await failure(() => client.get("blue"))).retryAfterMs, 60_000);
+  now = 59_000;
+  const early = await failure(() => client.get("blue"));
+  assert.deepEqual([early.code, early.retryAfterMs], ["Throttled", 1_000]);
+  assert.match(early.message, /get vrfdomains "blue", for another 1000 ms/);
+  await client.get("red");
+  await client.patch("red", {});
+  assert.equal(api.asked.length, 3);
+  now = 60_000;
+  busy = false;
+  await client.get("blue");
+  assert.equal(api.asked.length, 4);
 });
 
 Deno.test("a server of another certificate authority is not believed", async () => {
@@ -207,6 +236,35 @@ Deno.test("an aborted request rejects with the signal's reason", async () => {
   await assert.rejects(request, reason);
   await assert.rejects(client.get("blue", controller.signal), reason);
   hold.resolve(jsonAnswer({}));
+});
+
+Deno.test("a kubeconfig that is mended counts without a restart: server, authority and token", async () => {
+  const answer = (request: Request) =>
+    request.headers.get("authorization") === "Bearer right"
+      ? jsonAnswer(domain("blue"))
+      : statusAnswer(401, "Unauthorized", "no");
+  await using first = startScriptedApi(answer);
+  await using second = startScriptedApi(answer);
+  const server = `https://127.0.0.1:${first.port}`;
+  using file = new KubeConfigFile(kubeconfigText({ server, authority: "" }));
+  using connection = loadKube({ kubeconfigPath: file.path, credentialsMaxAgeMs: 0 });
+  const client = createResourceClient(connection, vrfDomainKind);
+  assert.equal((await failure(() => client.get("blue"))).code, "CertificateInvalid");
+  const authority = testCertificate;
+  file.replace(kubeconfigText({ server, authority, token: "wrong" }));
+  assert.equal((await failure(() => client.get("blue"))).code, "Unauthorized");
+  file.replace("[]");
+  const unreadable = await failure(() => client.get("blue"));
+  assert.equal(unreadable.code, "Invalid");
+  assert.match(unreadable.message, new RegExp(file.path));
+  file.replace(kubeconfigText({ server, authority, token: "right" }));
+  assert.notEqual(await client.get("blue"), undefined);
+  assert.equal(second.asked.length, 0);
+  const moved = `https://127.0.0.1:${second.port}`;
+  file.replace(kubeconfigText({ server: moved, authority, token: "right" }));
+  assert.notEqual(await client.get("blue"), undefined);
+  assert.equal(second.asked.length, 1);
+  assert.equal(connection.server, moved);
 });
 
 Deno.test("a token whose file was replaced is read again", async () => {

@@ -3,8 +3,10 @@ import { z } from "zod";
 import { messageOf } from "../../lib/errors.ts";
 import { KubeError } from "./kube_error.ts";
 
-/** What a request needs to be believed, and to believe the server. */
+/** What a request needs to find the server, to be believed, and to believe the server. */
 export interface Credentials {
+  /** Address of the server. */
+  readonly server: string;
   /** Headers that authenticate. */
   readonly headers: Readonly<Record<string, string>>;
   /** Certificate authorities that the server's certificate may come from, in PEM. */
@@ -77,6 +79,7 @@ export async function readCredentials(config: CredentialSource): Promise<Credent
     const ca = text(bufferFromFileOrString(cluster.caFile, cluster.caData));
     return {
       ...await userCredentials(config),
+      server: checkServer(cluster.server),
       caCerts: ca === undefined ? [] : [ca],
       ...(cluster.proxyUrl ? { proxyUrl: cluster.proxyUrl } : {}),
     };
@@ -91,6 +94,23 @@ export async function readCredentials(config: CredentialSource): Promise<Credent
   }
 }
 
+/**
+ * The server's address without a slash at its end.
+ *
+ * @throws {KubeError} `Invalid` when it is neither https nor on loopback
+ */
+export function checkServer(server: string): string {
+  const url = URL.canParse(server) ? new URL(server) : undefined;
+  const loopback = ["127.0.0.1", "[::1]", "localhost"].includes(url?.hostname ?? "");
+  if (url?.protocol === "https:" || (url?.protocol === "http:" && loopback)) {
+    return server.replace(/\/+$/, "");
+  }
+  throw new KubeError(
+    "Invalid",
+    `The kubeconfig's server is "${server}"; expected an https address (http only on loopback)`,
+  );
+}
+
 /** The error of a kubeconfig whose current context leads nowhere. */
 export function noContext(): KubeError {
   return new KubeError(
@@ -99,7 +119,9 @@ export function noContext(): KubeError {
   );
 }
 
-async function userCredentials(config: CredentialSource): Promise<Omit<Credentials, "caCerts">> {
+type UserCredentials = Omit<Credentials, "caCerts" | "server">;
+
+async function userCredentials(config: CredentialSource): Promise<UserCredentials> {
   const user = config.getCurrentUser();
   if (user === null) return { headers: {} };
   const cert = text(bufferFromFileOrString(user.certFile, user.certData));
@@ -122,7 +144,7 @@ async function userCredentials(config: CredentialSource): Promise<Omit<Credentia
   return { headers: {}, ...client };
 }
 
-async function pluginCredentials(config: CredentialSource): Promise<Omit<Credentials, "caCerts">> {
+async function pluginCredentials(config: CredentialSource): Promise<UserCredentials> {
   const options = { headers: {} };
   await config.applyToHTTPSOptions(options);
   const { headers, cert, key } = preparedSchema.parse(options);

@@ -1,7 +1,7 @@
-import { clientCases } from "./testing/client_cases.ts";
+import { allClientCases } from "./testing/cases.ts";
 import { EmbeddedApi } from "./testing/embedded_api.ts";
 
-for (const { name, run } of clientCases) {
+for (const { name, run } of allClientCases) {
   Deno.test(`on the embedded API ${name}`, async () => {
     await using api = await EmbeddedApi.start();
     await run(api);

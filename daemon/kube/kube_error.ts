@@ -52,7 +52,9 @@ export function isKubeError(thrown: unknown, ...codes: readonly KubeErrorCode[])
 }
 
 const advice: Readonly<Record<KubeErrorCode, string>> = {
-  Unauthorized: "check the token or client certificate that the daemon uses",
+  Unauthorized:
+    "check the token or client certificate that the daemon uses, and that the clocks of " +
+    "both machines agree",
   Forbidden: "grant it in the daemon's ClusterRole",
   NotFound: "check that it exists and that the CustomResourceDefinitions are installed",
   AlreadyExists: "read it and change it instead",
@@ -141,11 +143,22 @@ export function errorOfTransport(thrown: unknown, about: string, server: string)
     : /certificate|UnknownIssuer|NotValidForName/i.test(cause)
     ? "CertificateInvalid"
     : "Unavailable";
-  return new KubeError(
-    code,
-    `Could not ${about} at "${server}": ${cause}; ${advice[code]}`,
-    { cause: thrown },
-  );
+  const toDo = code === "CertificateInvalid" ? certificateAdvice(cause) : advice[code];
+  return new KubeError(code, `Could not ${about} at "${server}": ${cause}; ${toDo}`, {
+    cause: thrown,
+  });
+}
+
+/** By the words of rustls. */
+function certificateAdvice(cause: string): string {
+  if (/not valid yet|expired/.test(cause)) {
+    return `this machine's clock says ${new Date().toISOString()}: set it if it is wrong, else ` +
+      "look at the server's clock and renew its certificate";
+  }
+  if (/not valid for name/.test(cause)) {
+    return "use an address of the server that its certificate names";
+  }
+  return advice.CertificateInvalid;
 }
 
 /** The error of an answer that is not what it should be. */

@@ -1,6 +1,7 @@
 import { messageOf } from "../../lib/errors.ts";
 import type { Logger } from "../log.ts";
 import type { Lease } from "../resources/core.ts";
+import { nextLookMs, roundMs } from "./candidate_pace.ts";
 import { isKubeError } from "./kube_error.ts";
 import type { ResourceClient } from "./port.ts";
 import { splitKey } from "./resource_client.ts";
@@ -30,6 +31,8 @@ export interface LeaderElectionOptions {
   readonly log: Logger;
   /** Ends the candidature. */
   readonly signal: AbortSignal;
+  /** How many stand for the office, as far as is known; they look ever more seldom the more they are. One when absent. */
+  readonly candidates?: () => number;
   /** Timing. */
   readonly timing?: ElectionTiming;
 }
@@ -84,6 +87,9 @@ class Candidate implements LeaderElection {
   async #stand(): Promise<void> {
     const { signal, log, key } = this.#options;
     let quiet = false;
+    // Where many begin at once, not all ask at once.
+    const round = roundMs(this.#options.candidates?.() ?? 1);
+    await wait(Math.max(0, round - this.#retryPeriodMs) * Math.random(), signal).catch(() => {});
     while (!signal.aborted) {
       try {
         const asked = performance.now();
@@ -94,9 +100,23 @@ class Candidate implements LeaderElection {
         if (!quiet) log.warn("The lease cannot be read or taken", { key, error: messageOf(error) });
         quiet = true;
       }
-      // At random, so that candidates do not ask in step.
-      await wait(this.#retryPeriodMs * (0.8 + Math.random() * 0.4), signal).catch(() => {});
+      await wait(this.#pause(), signal).catch(() => {});
     }
+  }
+
+  /** Milliseconds until the next look. */
+  #pause(): number {
+    const { candidates, identity } = this.#options;
+    const { holderIdentity, renewTime } = this.#lease?.spec ?? {};
+    const led = Boolean(holderIdentity) && holderIdentity !== identity;
+    return nextLookMs({
+      candidates: candidates?.() ?? 1,
+      retryPeriodMs: this.#retryPeriodMs,
+      leaseDurationMs: this.#leaseDurationMs,
+      changedAgoMs: performance.now() - this.#changedAt,
+      renewedAgoMs: led ? Date.now() - Date.parse(renewTime ?? "") : undefined,
+      random: Math.random(),
+    });
   }
 
   /** Leads until the lease is lost, the work ends, or the signal aborts. */

@@ -4,6 +4,7 @@ import { messageOf } from "../../lib/errors.ts";
 import type { Logger } from "../log.ts";
 import type { ResourceKind } from "../resources/kind.ts";
 import { type Backoff, createBackoff } from "./backoff.ts";
+import { type ContactLog, createContactLog } from "./contact_log.ts";
 import { isKubeError, KubeError } from "./kube_error.ts";
 import type { KubeObject, ResourceCache } from "./port.ts";
 import {
@@ -17,7 +18,7 @@ import {
 } from "./resource_client.ts";
 import type { KubeConnection } from "./transport.ts";
 import { type Wait, wait } from "./wait.ts";
-import { WatchEnded, WatchStream } from "./watch_stream.ts";
+import { shortestLife, WatchEnded, WatchStream } from "./watch_stream.ts";
 
 /** Timing of a cache. */
 export interface CacheTiming {
@@ -33,6 +34,8 @@ export interface CacheTiming {
   readonly silenceMs?: number;
   /** The clock's wait; a test records it. */
   readonly wait?: Wait;
+  /** Milliseconds to wait besides, where all nodes begin anew at the same moment; none when absent. */
+  readonly turn?: () => number;
 }
 
 /** What to keep a copy of. */
@@ -41,8 +44,10 @@ export interface StartCacheOptions<T extends KubeObject> extends ListScope {
   readonly connection: KubeConnection;
   /** Which resource. */
   readonly resource: ResourceKind<T>;
-  /** For lost and regained contact, and for objects that are not valid. */
+  /** For objects that are not valid, and for contact that is lost and regained. */
   readonly log: Logger;
+  /** Where lost and regained contact is told, if not in the log by itself. */
+  readonly contact?: ContactLog;
   /** Reduces an object to what is needed of it, to save memory. */
   readonly trim?: (object: T) => T;
   /** Timing. */
@@ -97,8 +102,11 @@ class InformerCache<T extends KubeObject> implements RunningCache<T> {
   readonly #stop = new AbortController();
   readonly #subscribers = new Set<() => void>();
   readonly #invalid = new Map<string, string>();
+  readonly #contactLog: ContactLog;
   readonly #firstList = Promise.withResolvers<void>();
   readonly #backoff: Backoff;
+  readonly #turn: () => number;
+  readonly #lifetimeMs: number;
   readonly #stream: WatchStream;
   readonly #informer: ListWatch<Held<T>>;
   readonly #supervision: Promise<void>;
@@ -115,13 +123,16 @@ class InformerCache<T extends KubeObject> implements RunningCache<T> {
   constructor(options: StartCacheOptions<T>) {
     this.#options = options;
     const { timing = {}, resource } = options;
+    this.#contactLog = options.contact ?? createContactLog(options.log);
     this.#backoff = createBackoff({
       baseMs: timing.retryBaseMs ?? 200,
       maxMs: timing.retryMaxMs ?? 15_000,
     });
+    this.#turn = timing.turn ?? (() => 0);
+    this.#lifetimeMs = timing.lifetimeMs ?? 600_000;
     this.#stream = new WatchStream(
       options.connection,
-      { lifetimeMs: timing.lifetimeMs ?? 600_000, silenceMs: timing.silenceMs ?? 180_000 },
+      { lifetimeMs: this.#lifetimeMs, silenceMs: timing.silenceMs ?? 180_000 },
       {
         started: () => this.#started(),
         opened: () => {
@@ -223,40 +234,36 @@ class InformerCache<T extends KubeObject> implements RunningCache<T> {
   }
 
   #delayAfter(error: unknown): number {
-    const lived = this.#openedAt === undefined ? 0 : performance.now() - this.#openedAt;
+    const lived = this.#openedAt === undefined ? -1 : performance.now() - this.#openedAt;
     const healthy = lived >= (this.#options.timing?.healthyAfterMs ?? 5_000);
     if (healthy) this.#backoff.reset();
-    if (error instanceof WatchEnded) return healthy ? 0 : Math.min(1_000, this.#backoff.next());
+    if (error instanceof WatchEnded) {
+      if (!healthy) return Math.min(1_000, this.#backoff.next());
+      // Sooner than any watch was asked to end: the server goes, and with it the watches of all nodes.
+      return lived < this.#lifetimeMs * shortestLife ? this.#turn() : 0;
+    }
     const failure = error instanceof KubeError
       ? error
       : new KubeError("Unavailable", messageOf(error), { cause: error });
     if (isKubeError(failure, "Gone") && this.#backoff.failures === 0) {
       // An outdated version is no fault: list again soon.
       this.#backoff.next();
-      return 0;
+      return this.#turn();
     }
-    this.#lost(failure);
-    return Math.max(this.#backoff.next(), failure.retryAfterMs ?? 0);
+    // A connection that is cut after a while is no fault either, unless the next one fails as well.
+    const cut = healthy && isKubeError(failure, "Unavailable", "Timeout");
+    if (!cut) this.#lost(failure);
+    return Math.max(this.#backoff.next(), failure.retryAfterMs ?? 0) + this.#turn();
   }
 
   #lost(error: KubeError): void {
-    const before = this.#lastError;
     this.#connected = false;
     this.#lastError = error;
-    if (before?.code === error.code) return;
-    this.#options.log.warn("List and watch failed", {
-      resource: this.#options.resource.plural,
-      code: error.code,
-      error: error.message,
-    });
+    this.#contactLog.lost(this.#options.resource.plural, error);
   }
 
   #contact(): void {
-    if (this.#lastError !== undefined) {
-      this.#options.log.info("List and watch work again", {
-        resource: this.#options.resource.plural,
-      });
-    }
+    this.#contactLog.regained(this.#options.resource.plural);
     this.#connected = true;
     this.#lastError = undefined;
     this.#lastContact = Date.now();

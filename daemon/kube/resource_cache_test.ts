@@ -227,23 +227,73 @@ Deno.test("a refusal is told clearly, and the content stays until contact is reg
   assert(lines.some((line) => line.includes("List and watch work again")));
 });
 
+Deno.test("a watch that is cut once in a while is no loss, and one that cannot be opened again is", async () => {
+  await using bench = new Bench();
+  const lines: string[] = [];
+  using connection = loadKube({ kubeconfigPath: bench.api.kubeconfigPath });
+  await using cache = startCache({
+    connection,
+    resource: vrfDomainKind,
+    log: createLogger("info", (line) => lines.push(line)),
+    timing: quick,
+  });
+  for (let count = 1; count <= 5; count++) (await bench.watch(count)).cut();
+  const sixth = await bench.watch(6);
+  await eventually("it goes on", () => cache.connected);
+  assert.deepEqual(lines, []);
+  bench.onWatch = () => statusAnswer(503, "ServiceUnavailable", "no");
+  sixth.cut();
+  await eventually("it is noticed", () => !cache.connected);
+  assert.equal(lines.length, 1);
+});
+
 Deno.test("a server that asks to stay away is left alone for that time", async () => {
   await using bench = new Bench();
   const waits: number[] = [];
+  let now = 0;
   bench.onList = () =>
     waits.length > 0
       ? undefined
       : statusAnswer(429, "TooManyRequests", "busy", { "retry-after": "60" });
-  using connection = loadKube({ kubeconfigPath: bench.api.kubeconfigPath });
+  using connection = loadKube({ kubeconfigPath: bench.api.kubeconfigPath, now: () => now });
   await using cache = cacheOf(connection, {
     ...quick,
     wait: (ms) => {
       waits.push(ms);
+      now += ms;
       return Promise.resolve();
     },
   });
   await cache.whenSynced(soon());
   assert.deepEqual(waits, [60_000]);
+});
+
+Deno.test("each node waits for its turn where all begin anew at once, and not where a watch of its own has run out", async () => {
+  await using bench = new Bench();
+  const waits: number[] = [];
+  using connection = loadKube({ kubeconfigPath: bench.api.kubeconfigPath });
+  const timing: CacheTiming = {
+    ...quick,
+    turn: () => 7_000,
+    wait: (ms) => {
+      waits.push(ms);
+      return Promise.resolve();
+    },
+  };
+  {
+    await using _cache = cacheOf(connection, timing);
+    (await bench.watch(1)).cut();
+    // A server that goes ends its watches in the ordinary way, but too soon.
+    (await bench.watch(2)).end();
+    (await bench.watch(3)).send("ERROR", { code: 410, reason: "Expired" });
+    await bench.watch(4);
+    assert.ok(waits.every((ms) => ms >= 7_000 && ms < 7_010), waits.join());
+    assert.equal(waits.length, 3);
+  }
+  await using _cache = cacheOf(connection, { ...timing, lifetimeMs: 0 });
+  (await bench.watch(5)).end();
+  await bench.watch(6);
+  assert.deepEqual(waits.slice(3), [0]);
 });
 
 Deno.test("a wrong certificate keeps the cache unsynced and is named", async () => {
@@ -273,6 +323,8 @@ Deno.test("a server that is stopped and started again on its port is found again
   await eventually("the loss is noticed", () => cache.lastError?.code === "Unavailable");
   assert.equal(names(cache), "a");
   await using second = new Bench({ port: first.api.port });
+  // Whether it asks for a list again depends on how often it tried meanwhile.
+  second.items = first.items;
   (await second.watch(1)).send("ADDED", domain("b", "11"));
   await eventually("both are there", () => names(cache) === "a,b");
   await cache[Symbol.asyncDispose]();

@@ -1,4 +1,10 @@
-import { type Credentials, type CredentialSource, readCredentials } from "./credentials.ts";
+import {
+  checkServer,
+  type Credentials,
+  type CredentialSource,
+  noContext,
+  readCredentials,
+} from "./credentials.ts";
 import { errorOfAnswer, errorOfStatus, errorOfTransport, KubeError } from "./kube_error.ts";
 import { type Wait, wait } from "./wait.ts";
 
@@ -22,7 +28,7 @@ export interface KubeRequest {
 
 /** The way to a Kubernetes API server. Requests throw {@linkcode KubeError}, or the signal's reason when it aborts. */
 export interface KubeConnection extends Disposable {
-  /** The server's address. */
+  /** The server's address, as the configuration named it last. */
   readonly server: string;
   /** Asks and returns the answer's JSON. Waits and repeats when the server is too busy and says for how long. */
   json(request: KubeRequest): Promise<unknown>;
@@ -42,6 +48,10 @@ export interface TransportOptions {
   readonly attempts?: number;
   /** The clock's wait; a test records it. */
   readonly wait?: Wait;
+  /** The clock itself, in milliseconds; it never goes back. */
+  readonly now?: () => number;
+  /** Source of numbers from 0 to 1. */
+  readonly random?: () => number;
 }
 
 const longestRetryAfterMs = 10_000;
@@ -51,18 +61,23 @@ const longestRetryAfterMs = 10_000;
  *
  * HTTP/1.1 only: a dead HTTP/2 connection would be taken for each new request until TCP gives it up, and a request
  * that times out closes an HTTP/1.1 connection.
+ *
+ * @param load Reads the configuration; called again each time that the credentials are renewed
+ * @param options Timing
+ * @throws {KubeError} `Invalid` if the configuration cannot be read or names no server
  */
 export function createHttpTransport(
-  config: CredentialSource,
-  server: string,
+  load: () => CredentialSource,
   options: TransportOptions = {},
 ): KubeConnection {
   const { timeoutMs = 15_000, attempts = 4, wait: pause = wait } = options;
-  const session = createSession(config, options.credentialsMaxAgeMs ?? 10_000);
+  const random = options.random ?? Math.random;
+  const throttle = createThrottle(options.now ?? (() => performance.now()));
+  const session = createSession(load, options.credentialsMaxAgeMs ?? 10_000);
 
   const once = async (request: KubeRequest, signal: AbortSignal): Promise<Response> => {
     for (let renewed = false;; renewed = true) {
-      const { client, headers } = await session.current(renewed);
+      const { client, headers, server } = await session.current(renewed);
       const response = await fetch(urlOf(server, request), {
         client,
         method: request.method ?? "GET",
@@ -84,14 +99,17 @@ export function createHttpTransport(
   };
 
   const checked = async (request: KubeRequest, signal: AbortSignal): Promise<Response> => {
+    throttle.check(request);
     const response = await once(request, signal);
     if (response.ok) return response;
-    throw errorOfStatus(
+    const error = errorOfStatus(
       response.status,
       parseJson(await response.text()),
       request.about,
       response.headers.get("retry-after"),
     );
+    throttle.note(request, error);
+    throw error;
   };
 
   /** Runs one attempt; its time limit covers the body only for {@linkcode KubeConnection.json}. */
@@ -118,7 +136,7 @@ export function createHttpTransport(
       throw errorOfTransport(
         limit.signal.aborted ? limit.signal.reason : thrown,
         request.about,
-        server,
+        session.server,
       );
     } finally {
       clearTimeout(timer);
@@ -128,7 +146,9 @@ export function createHttpTransport(
   };
 
   return {
-    server,
+    get server() {
+      return session.server;
+    },
     async json(request) {
       for (let attempt = 1;; attempt++) {
         try {
@@ -146,7 +166,8 @@ export function createHttpTransport(
           if (delay === undefined || delay > longestRetryAfterMs || attempt >= attempts) {
             throw thrown;
           }
-          await pause(delay, request.signal);
+          // All that were refused in one second are told to come back after the same time: not all at once.
+          await pause(delay * (1 + random()), request.signal);
         }
       }
     },
@@ -186,53 +207,103 @@ async function* chunksOf(
   }
 }
 
+interface Throttle {
+  /** @throws {KubeError} `Throttled` while the server wants to be left alone with the request */
+  check(request: KubeRequest): void;
+  note(request: KubeRequest, error: KubeError): void;
+}
+
+/**
+ * Remembers which requests the server asked not to repeat before a time, and keeps them from being sent sooner, whoever
+ * asks: a caller that gives up and begins anew must not make it worse.
+ */
+function createThrottle(now: () => number): Throttle {
+  const until = new Map<string, number>();
+  const keyOf = ({ method = "GET", path }: KubeRequest) => `${method} ${path}`;
+  return {
+    check(request) {
+      const left = Math.ceil((until.get(keyOf(request)) ?? 0) - now());
+      if (left <= 0) return;
+      throw new KubeError(
+        "Throttled",
+        `The API server asked to wait before it is asked again to ${request.about}, ` +
+          `for another ${left} ms; repeat it then`,
+        { retryAfterMs: left },
+      );
+    },
+    note(request, { retryAfterMs }) {
+      if (retryAfterMs === undefined) return;
+      const present = now();
+      for (const [key, time] of until) if (time <= present) until.delete(key);
+      until.set(keyOf(request), present + retryAfterMs);
+    },
+  };
+}
+
 interface Session extends Disposable {
-  current(
-    renew: boolean,
-  ): Promise<{ client: Deno.HttpClient; headers: Readonly<Record<string, string>> }>;
+  /** Address of the server, as read last. */
+  readonly server: string;
+  current(renew: boolean): Promise<{
+    server: string;
+    client: Deno.HttpClient;
+    headers: Readonly<Record<string, string>>;
+  }>;
 }
 
 /** Keeps the credentials and the HTTP client that goes with their certificates. */
-function createSession(config: CredentialSource, maxAgeMs: number): Session {
-  const clients = new Map<string, Deno.HttpClient>();
+function createSession(load: () => CredentialSource, maxAgeMs: number): Session {
+  let server = serverOf(load());
   let read: { readonly at: number; readonly credentials: Promise<Credentials> } | undefined;
+  /** The newest last. */
+  let clients: readonly { readonly key: string; readonly client: Deno.HttpClient }[] = [];
 
   const clientOf = (credentials: Credentials): Deno.HttpClient => {
     const { caCerts, client, proxyUrl } = credentials;
     const key = JSON.stringify([caCerts, client, proxyUrl]);
-    const known = clients.get(key);
-    if (known !== undefined) return known;
-    // The earlier client stays open: watches may still run over it. Certificates rotate a few times a year.
+    const known = clients.find((each) => each.key === key);
+    if (known !== undefined) return known.client;
     const made = Deno.createHttpClient({
       caCerts: [...caCerts],
       http2: false,
       ...(client ?? {}),
       ...(proxyUrl === undefined ? {} : { proxy: { url: proxyUrl } }),
     });
-    clients.set(key, made);
+    // The one before may have been handed out for a request that is about to start; requests under way outlive their client.
+    for (const { client } of clients.slice(0, -1)) client.close();
+    clients = [...clients.slice(-1), { key, client: made }];
     return made;
   };
 
   return {
+    get server() {
+      return server;
+    },
     async current(renew) {
       const now = performance.now();
       if (renew || read === undefined || now - read.at > maxAgeMs) {
-        read = { at: now, credentials: readCredentials(config) };
+        read = { at: now, credentials: Promise.resolve().then(() => readCredentials(load())) };
       }
       const mine = read;
       try {
         const credentials = await mine.credentials;
-        return { client: clientOf(credentials), headers: credentials.headers };
+        server = credentials.server;
+        return { server, client: clientOf(credentials), headers: credentials.headers };
       } catch (thrown) {
         if (read === mine) read = undefined;
         throw thrown;
       }
     },
     [Symbol.dispose]() {
-      for (const client of clients.values()) client.close();
-      clients.clear();
+      for (const { client } of clients) client.close();
+      clients = [];
     },
   };
+}
+
+function serverOf(config: CredentialSource): string {
+  const cluster = config.getCurrentCluster();
+  if (cluster === null) throw noContext();
+  return checkServer(cluster.server);
 }
 
 function urlOf(server: string, request: KubeRequest): string {

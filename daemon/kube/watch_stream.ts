@@ -27,6 +27,9 @@ export interface WatchLimits {
 /** The server ended the watch in the ordinary way. */
 export class WatchEnded extends Error {}
 
+/** The least share of its lifetime after which a server is asked to end a watch. */
+export const shortestLife = 0.5;
+
 /** Longest event, in characters; etcd's limit for an object is 1.5 MiB. */
 const longestLine = 32 * 1024 * 1024;
 
@@ -147,7 +150,8 @@ export class WatchStream {
 
   #parameters(): Record<string, string> {
     // Shortened at random, so that watches opened together do not end together.
-    const lifetime = this.#limits.lifetimeMs * (0.5 + Math.random() / 2);
+    const lifetime = this.#limits.lifetimeMs *
+      (shortestLife + Math.random() * (1 - shortestLife));
     return {
       watch: "true",
       allowWatchBookmarks: "true",

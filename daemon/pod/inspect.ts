@@ -1,10 +1,14 @@
 import { NetlinkConnection } from "../../lib/netlink/connection.ts";
-import { listAddresses } from "../../lib/netlink/rtnl/address.ts";
+import { IFA_F, listAddresses } from "../../lib/netlink/rtnl/address.ts";
 import { getLink, type Link } from "../../lib/netlink/rtnl/link.ts";
 import { listRoutes } from "../../lib/netlink/rtnl/route.ts";
 import { RT_TABLE } from "../../lib/netlink/rtnl/types.ts";
+import { formatPrefix, parsePrefix } from "../../lib/net/prefix.ts";
 import type { AttachmentPoint } from "../kernel/port.ts";
 import type { NetnsFd, PodInterfaceSpec } from "./port.ts";
+
+/** An IPv6 address that the kernel does not use: it looks for a duplicate, or has found one. */
+const unusable = IFA_F.TENTATIVE | IFA_F.DADFAILED;
 
 /**
  * What differs between a pod's interface and its spec, in words for a person; empty when nothing does.
@@ -14,7 +18,7 @@ import type { NetnsFd, PodInterfaceSpec } from "./port.ts";
 export function inspectPod(
   point: AttachmentPoint,
   netns: NetnsFd,
-  spec: PodInterfaceSpec & { readonly mac: string },
+  spec: PodInterfaceSpec,
 ): readonly string[] {
   using pod = NetlinkConnection.open({ netns });
   const link = getLink(pod, { name: spec.ifname });
@@ -29,7 +33,7 @@ export function inspectPod(
 function podFaults(
   pod: NetlinkConnection,
   link: Link,
-  spec: PodInterfaceSpec & { readonly mac: string },
+  spec: PodInterfaceSpec,
   mtu: number,
 ): string[] {
   const faults: string[] = [];
@@ -39,17 +43,28 @@ function podFaults(
   }
   if (link.mtu > mtu) faults.push(`"${ifname}" has MTU ${link.mtu}, more than ${mtu}`);
   if (!link.up) faults.push(`"${ifname}" is down`);
-  const hasAddress = listAddresses(pod, link.index).some((found) =>
-    found.index === link.index && found.address === spec.address &&
-    found.prefixLength === spec.prefixLength
-  );
-  if (!hasAddress) {
-    faults.push(`"${ifname}" has no address "${spec.address}/${spec.prefixLength}"`);
+  const found = listAddresses(pod, link.index).filter(({ index }) => index === link.index);
+  for (const { address, prefixLength } of spec.addresses) {
+    const present = found.find((each) =>
+      each.address === address && each.prefixLength === prefixLength
+    );
+    if (present === undefined) {
+      faults.push(`"${ifname}" has no address "${address}/${prefixLength}"`);
+    } else if ((present.flags & unusable) !== 0) {
+      faults.push(`the address "${address}/${prefixLength}" of "${ifname}" is not in use`);
+    }
   }
-  const hasRoute = listRoutes(pod, { family: 4, table: RT_TABLE.MAIN }).some((route) =>
-    route.dst === undefined && route.gateway === spec.gateway && route.oif === link.index
-  );
-  if (!hasRoute) faults.push(`the container has no default route by "${spec.gateway}"`);
+  const routes = listRoutes(pod, { table: RT_TABLE.MAIN }).filter(({ oif }) => oif === link.index);
+  for (const { destination, gateway } of spec.routes) {
+    const { family, length } = parsePrefix(destination);
+    const found = routes.some((route) =>
+      route.family === family && route.gateway === gateway &&
+      (route.dst === undefined ? length === 0 : formatPrefix(route.dst) === destination)
+    );
+    if (found) continue;
+    const what = length === 0 ? "default route" : `route to "${destination}"`;
+    faults.push(`the container has no ${what} by "${gateway}"`);
+  }
   return faults;
 }
 

@@ -4,6 +4,7 @@ import type {
   ObservedOverlay,
   ObservedVrf,
   OverlaySpec,
+  PodPort,
   Underlay,
   VrfSpec,
 } from "../kernel/port.ts";
@@ -14,10 +15,22 @@ export interface Difference {
   readonly ensureVrfs: readonly VrfSpec[];
   /** Overlays that are missing or need repair. */
   readonly ensureOverlays: readonly { readonly vrf: VrfSpec; readonly overlay: OverlaySpec }[];
+  /** Pods whose interface has another MTU than their overlay. */
+  readonly fitPods: readonly Misfit[];
   /** Overlays that nothing wants, in VRFs that stay or go. */
   readonly removeOverlays: readonly { readonly vrf: string; readonly overlay: ObservedOverlay }[];
   /** VRFs that nothing wants. */
   readonly removeVrfs: readonly ObservedVrf[];
+}
+
+/** A pod whose interface has another MTU than its overlay. */
+export interface Misfit {
+  /** The pod's VRF. */
+  readonly vrf: VrfSpec;
+  /** The MTU that it shall have, in bytes. */
+  readonly mtu: number;
+  /** The pod. */
+  readonly port: PodPort;
 }
 
 /**
@@ -42,6 +55,12 @@ export function difference(
       vrf.overlays
         .filter((overlay) => !(findOverlay(observed, vrf, overlay)?.matches(overlay) ?? false))
         .map((overlay) => ({ vrf, overlay }))
+    ),
+    fitPods: vrfs.flatMap((vrf) =>
+      vrf.overlays.flatMap((overlay) =>
+        (findOverlay(observed, vrf, overlay)?.misfits(overlay) ?? [])
+          .map((port) => ({ vrf, mtu: overlay.mtu, port }))
+      )
     ),
     removeOverlays: present.flatMap((vrf) => {
       const bridges = new Set(wanted.get(vrf.vrf)?.overlays.map(({ bridge }) => bridge));

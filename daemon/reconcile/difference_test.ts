@@ -25,7 +25,7 @@ function spec(vrf: number, ...bridges: string[]): VrfSpec {
     name: `vrf-${vrf}`,
     table: vrf,
     overlays: bridges.map(overlay),
-    prefix: "10.0.0.0/16",
+    prefixes: ["10.0.0.0/16"],
     blocks: [],
   };
 }
@@ -36,7 +36,12 @@ function observed(vrf: number, bridges: readonly string[], sound = true): Observ
     name: `vrf-${vrf}`,
     table: vrf,
     blocks: [],
-    overlays: bridges.map((bridge) => ({ bridge, gateways: [], matches: () => sound })),
+    overlays: bridges.map((bridge) => ({
+      bridge,
+      gateways: [],
+      misfits: ({ ports }) => sound ? [] : ports,
+      matches: () => sound,
+    })),
     matches: () => sound,
   };
 }
@@ -60,6 +65,30 @@ Deno.test("what is missing or damaged is ensured, what is sound is left alone", 
     "l3br-3",
   ]);
   assert.deepEqual(steps.removeVrfs, []);
+});
+
+Deno.test("pods are fitted to the MTU of their overlay, where the overlay says that they are not", () => {
+  const port = {
+    name: "veth1",
+    mac: "02:00:00:00:00:02",
+    addresses: [],
+    ifname: "eth0",
+    netnsPath: "/run/pods/1",
+  };
+  const withPod = (vrf: VrfSpec): VrfSpec => ({
+    ...vrf,
+    overlays: vrf.overlays.map((each) => ({ ...each, ports: [port] })),
+  });
+  const wanted = [
+    withPod(spec(1, "l3br-1")),
+    withPod(spec(2, "l3br-2")),
+    withPod(spec(3, "l3br-3")),
+  ];
+  const present = state(observed(1, ["l3br-1"]), observed(2, ["l3br-2"], false));
+  const { fitPods } = difference(wanted, present, underlay);
+  assert.deepEqual(fitPods.map(({ vrf: { vrf }, mtu, port: { name } }) => [vrf, mtu, name]), [
+    [2, 1450, "veth1"],
+  ]);
 });
 
 Deno.test("a VRF that nothing wants goes with its overlays; of one that stays only what nothing wants goes", () => {

@@ -22,6 +22,8 @@ export interface DomainReport extends DomainIdentity {
   readonly reason: string;
   /** For a person. */
   readonly message: string;
+  /** MTU of the pods, in bytes; absent until it is known. */
+  readonly mtu?: number;
 }
 
 /** A domain before the kernel is touched for it in this run. */
@@ -48,10 +50,17 @@ export function domainReports(
     readonly going: readonly DomainIdentity[];
     readonly announced: ReadonlySet<string>;
     readonly failures: ReadonlyMap<number, { readonly reason: string; readonly message: string }>;
+    readonly plan: {
+      readonly vrfs: readonly {
+        readonly vrf: number;
+        readonly overlays: readonly { readonly mtu: number }[];
+      }[];
+    };
   },
   left: ReadonlySet<number>,
 ): DomainReport[] {
-  const carried = run.carried.map((domain): DomainReport => {
+  const mtus = new Map(run.plan.vrfs.map(({ vrf, overlays }) => [vrf, overlays[0]?.mtu]));
+  const report = (domain: DomainIdentity): DomainReport => {
     const failure = run.failures.get(domain.vrf);
     if (failure !== undefined) return { ...domain, phase: "Failed", ...failure };
     if (!run.announced.has(domain.name)) return before(domain, false);
@@ -60,6 +69,10 @@ export function domainReports(
       return { ...domain, phase: "Removing", reason: "PodsAttached", message };
     }
     return { ...domain, phase: "Ready", reason: "Applied", message: "" };
+  };
+  const carried = run.carried.map((domain): DomainReport => {
+    const mtu = mtus.get(domain.vrf);
+    return { ...report(domain), ...mtu === undefined ? {} : { mtu } };
   });
   return [...carried, ...run.going.filter(({ vrf }) => left.has(vrf)).map(removing)];
 }

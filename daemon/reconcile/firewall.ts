@@ -1,150 +1,205 @@
 /**
  * The nftables table of this project as one pure value, and its text in nft's JSON schema (libnftables-json(5)).
  *
- * Two base chains serve all VRFs; what differs between VRFs is in sets and maps, so that a packet costs the same with one
- * tenant as with a thousand:
+ * What differs between VRFs is in sets and maps, so that a packet costs the same with one tenant as with a thousand. In the order in which a
+ * packet meets them:
  *
- * - `prerouting` (mangle): a new flow from a VRF's interface gets the VRF's number as ct mark; every packet of a marked flow
- *   gets the mark back, which the RPDB turns into the VRF's table. Packets that kube-proxy marked (0x4000) are left alone.
- * - `postrouting` (srcnat): a flow from inside a VRF's prefix to outside it, through the default link, is masqueraded. The
- *   mark is part of the set's key: tenants may use the same prefix.
+ * - `zones` (raw): what comes out of a VRF is looked up in the VRF's own conntrack zone, so that flows of tenants with the same addresses
+ *   and ports stay two. Only the original direction has a zone: answers come in by other interfaces.
+ * - `prerouting` (mangle): a new flow from a VRF gets the VRF's mark as ct mark; the packets of the way back get it as packet mark, by which
+ *   the RPDB leads them to where the flow came from. A packet that already has a bit outside our mask, such as kube-proxy's 0x4000, is left
+ *   alone.
+ * - `translated` (after dstnat): what comes from outside and was sent by DNAT to a pod of this node gets the mark of the pod's VRF, by which
+ *   the RPDB leads it there.
+ * - `input` (filter): a VRF without egress does not reach the node's own addresses either.
+ * - `forward` (mangle): a flow into a VRF that comes from no VRF is marked as such, so that its answers leave by the node's routes.
+ * - `postrouting` (srcnat): who must be answered by way of this node gets an address of it, see {@linkcode renderFirewall}.
  */
-
-/** One VRF's share of the table. */
-export interface FirewallVrf {
-  /** VRF number, used as the mark. */
-  readonly vrf: number;
-  /** Interfaces on the host through which the pods' packets arrive. */
-  readonly ingress: readonly string[];
-  /** Prefixes inside which addresses are kept, in CIDR form. */
-  readonly prefixes: readonly string[];
-}
-
-/** All that the table depends on. */
-export interface FirewallModel {
-  /** The link that leads out of the node. */
-  readonly defaultLink: string;
-  /** VRFs, in any order. */
-  readonly vrfs: readonly FirewallVrf[];
-}
-
-/** Name of the table, in family `inet`. */
-export const firewallTable = "pyroute2-cni";
-
-/** A mark bit that belongs to kube-proxy ("masquerade this"); marks with it are not ours. */
-const kubeProxyMark = 0x4000;
-
-/** JSON as nft takes and prints it. */
-export type NftJson =
-  | string
-  | number
-  | boolean
-  | null
-  | readonly NftJson[]
-  | { readonly [key: string]: NftJson };
-
-const family = "inet";
-const table = { family, name: firewallTable };
-const at = { family, table: firewallTable };
-const meta = (key: string): NftJson => ({ meta: { key } });
-const ctMark: NftJson = { ct: { key: "mark" } };
-const match = (op: string, left: NftJson, right: NftJson): NftJson => ({
-  match: { op, left, right },
-});
-const saddr: NftJson = { payload: { protocol: "ip", field: "saddr" } };
-const daddr: NftJson = { payload: { protocol: "ip", field: "daddr" } };
+import { validateFirewall, validateVrfFirewall } from "./firewall_check.ts";
+import { sets } from "./firewall_sets.ts";
+import type { FirewallModel, FirewallVrf } from "./firewall_spec.ts";
+import { outsideMark, zoneOf } from "./marks.ts";
+import {
+  address,
+  and,
+  chain,
+  concat,
+  ct,
+  families,
+  ipv4,
+  isNew,
+  masquerade,
+  match,
+  meta,
+  type NftChain,
+  type NftContent,
+  type NftJson,
+  ofFamily,
+  prefixElement,
+  rule,
+  set,
+} from "./nft_json.ts";
 
 /**
- * Renders the transaction that replaces the table by the desired one, whatever stood before. nft applies it as a whole or
- * not at all.
+ * Renders the host's table. Connections keep what they were given when it is replaced.
+ *
+ * A flow is masqueraded when it
+ * - leaves a VRF with `nat` by a link that leads out of the node, from inside the VRF's prefixes to outside them;
+ * - goes from one VRF into another: there the tenant's address means nothing, or somebody else;
+ * - was sent by DNAT to a neighbour within its own VRF, who would answer past the DNAT;
+ * - is the node's own and would enter a VRF with an address of the node's.
+ *
+ * @throws {FirewallModelError} When a value of the model would mean something else to nft
  */
-export function renderFirewall(model: FirewallModel): { readonly nftables: readonly NftJson[] } {
+export function renderFirewall(model: FirewallModel): NftContent {
+  validateFirewall(model);
+  const vrfs = model.vrfs.toSorted((a, b) => a.mark - b.mark);
   return {
-    nftables: [
-      // `add` first: deleting a table that is not there would fail the transaction.
-      { add: { table } },
-      { delete: { table } },
-      { add: { table } },
-      ...sets(model),
-      ...prerouting(),
-      ...postrouting(model.defaultLink),
-    ],
+    sets: sets(vrfs, model),
+    chains: (nameOf) => {
+      const at: At = (set) => `@${nameOf(set)}`;
+      return [
+        zones(vrfs),
+        prerouting(model.markMask, at),
+        translated(model.markMask, at),
+        input(model.markMask, at),
+        forward(model.markMask, at),
+        postrouting(model, at),
+      ];
+    },
   };
 }
 
-/** Renders the transaction that removes the table; it succeeds also when there is none. */
-export function renderFirewallRemoval(): { readonly nftables: readonly NftJson[] } {
-  return { nftables: [{ add: { table } }, { delete: { table } }] };
+/** How a rule means a set. */
+type At = (set: string) => string;
+
+/** The table of a VRF that is a network namespace of its own. */
+export interface VrfFirewallModel {
+  /** Name in that namespace of the link that leads to the host. */
+  readonly hostLink: string;
+  /** Prefixes that the addresses of such links are of, in CIDR form. */
+  readonly hostPrefixes: readonly string[];
+  /** Addresses of the node inside the VRF; the first of each IP version is used. */
+  readonly gateways: readonly string[];
 }
 
-function sets(model: FirewallModel): NftJson[] {
-  const vrfs = model.vrfs.toSorted((a, b) => a.vrf - b.vrf);
-  const ingress = vrfs.flatMap((vrf) => vrf.ingress.map((name): NftJson => [name, vrf.vrf]));
-  const inside = vrfs.flatMap((vrf) =>
-    vrf.prefixes.map((cidr): NftJson => ({ concat: [vrf.vrf, prefixElement(cidr)] }))
+/**
+ * Renders the table of a VRF that is a network namespace of its own: what the node sends into it with an address of the host leg goes on with
+ * the gateway's, since other nodes know no way back to the former. It is named, for the link by which the packet leaves may have none.
+ */
+export function renderVrfFirewall(model: VrfFirewallModel): NftContent {
+  validateVrfFirewall(model);
+  const rules = families.flatMap((family) => {
+    const [gateway] = ofFamily(family, model.gateways);
+    if (gateway === undefined) return [];
+    return ofFamily(family, model.hostPrefixes).map((cidr) =>
+      rule(
+        match("==", meta("iifname"), model.hostLink),
+        match("==", address(family, "saddr"), prefixElement(cidr)),
+        { snat: { family: family.protocol, addr: gateway } },
+      )
+    );
+  });
+  return { sets: [], chains: () => [chain("postrouting", "nat", "postrouting", 100, rules)] };
+}
+
+function zones(vrfs: readonly FirewallVrf[]): NftChain {
+  // A map by name cannot have zones as its values.
+  const elements = vrfs.flatMap(({ ingress, mark }) =>
+    ingress.map((link): NftJson => [link, zoneOf(mark)])
   );
-  const elements = (items: readonly NftJson[]) => items.length === 0 ? {} : { elem: items };
-  return [
-    {
-      add: { map: { ...at, name: "ingress", type: "ifname", map: "mark", ...elements(ingress) } },
-    },
-    {
-      add: {
-        set: { ...at, name: "marks", type: "mark", ...elements(vrfs.map((vrf) => vrf.vrf)) },
-      },
-    },
-    {
-      add: {
-        set: {
-          ...at,
-          name: "inside",
-          type: ["mark", "ipv4_addr"],
-          flags: ["interval"],
-          ...elements(inside),
-        },
-      },
-    },
-  ];
+  const zone: NftJson = { ct: { key: "zone", dir: "original" } };
+  const ofLink: NftJson = { map: { key: meta("iifname"), data: { set: elements } } };
+  const rules = elements.length === 0 ? [] : [rule(set(zone, ofLink))];
+  return chain("zones", "filter", "prerouting", -300, rules);
 }
 
-function prefixElement(cidr: string): NftJson {
-  const [addr = "", length = ""] = cidr.split("/");
-  return { prefix: { addr, len: Number(length) } };
-}
-
-function chain(name: string, type: string, hook: string, prio: number): NftJson {
-  return { add: { chain: { ...at, name, type, hook, prio, policy: "accept" } } };
-}
-
-function rule(chainName: string, ...expr: readonly NftJson[]): NftJson {
-  return { add: { rule: { ...at, chain: chainName, expr } } };
-}
-
-function prerouting(): NftJson[] {
-  const name = "prerouting";
-  const fromMap: NftJson = { map: { key: meta("iifname"), data: "@ingress" } };
-  return [
-    chain(name, "filter", "prerouting", -150),
+function prerouting(mask: number, at: At): NftChain {
+  const origin = and(ct("mark"), mask);
+  return chain("prerouting", "filter", "prerouting", -150, [
+    rule(isNew, set(ct("mark"), { map: { key: meta("iifname"), data: at("ingress") } })),
     rule(
-      name,
-      match("in", { ct: { key: "state" } }, "new"),
-      { mangle: { key: ctMark, value: fromMap } },
+      match("==", ct("direction"), "reply"),
+      match("==", and(meta("mark"), ~mask >>> 0), 0),
+      match("==", origin, at("origins")),
+      set(meta("mark"), origin),
     ),
-    rule(name, match("!=", { "&": [meta("mark"), kubeProxyMark] }, 0), { return: null }),
-    rule(name, match("==", ctMark, "@marks"), { mangle: { key: meta("mark"), value: ctMark } }),
-  ];
+  ]);
 }
 
-function postrouting(defaultLink: string): NftJson[] {
-  const name = "postrouting";
-  return [
-    chain(name, "nat", "postrouting", 100),
-    rule(
-      name,
-      match("==", meta("oifname"), defaultLink),
-      match("==", { concat: [meta("mark"), saddr] }, "@inside"),
-      match("!=", { concat: [meta("mark"), daddr] }, "@inside"),
-      { masquerade: null },
+function translated(mask: number, at: At): NftChain {
+  return chain("translated", "filter", "prerouting", -90, [
+    ...families.map((family) =>
+      rule(
+        match("==", ct("direction"), "original"),
+        match("in", ct("status"), "dnat"),
+        match("!=", and(ct("mark"), mask), at("marks")),
+        match("==", and(meta("mark"), ~mask >>> 0), 0),
+        set(meta("mark"), {
+          map: { key: address(family, "daddr"), data: at(`blocks${family.suffix}`) },
+        }),
+      )
     ),
-  ];
+  ]);
+}
+
+function input(mask: number, at: At): NftChain {
+  const origin = and(ct("mark"), mask);
+  return chain("input", "filter", "input", 0, [
+    ...families.map((family) =>
+      rule(
+        isNew,
+        match("==", origin, at("closed")),
+        match("!=", concat(origin, address(family, "daddr")), at(`inside${family.suffix}`)),
+        { reject: { type: "icmpx", expr: "admin-prohibited" } },
+      )
+    ),
+  ]);
+}
+
+function forward(mask: number, at: At): NftChain {
+  return chain("forward", "filter", "forward", -150, [
+    rule(
+      isNew,
+      match("==", meta("oifname"), at("links")),
+      match("==", and(ct("mark"), mask), 0),
+      set(ct("mark"), outsideMark(mask)),
+    ),
+  ]);
+}
+
+function postrouting({ markMask, nat66 }: FirewallModel, at: At): NftChain {
+  const origin = and(ct("mark"), markMask);
+  const oifname = meta("oifname");
+  const outwards = nat66 === true ? families : [ipv4];
+  return chain("postrouting", "nat", "postrouting", 100, [
+    ...outwards.map((family) =>
+      rule(
+        match("==", oifname, at("outward")),
+        match("==", origin, at("natted")),
+        match("==", concat(origin, address(family, "saddr")), at(`inside${family.suffix}`)),
+        match("!=", concat(origin, address(family, "daddr")), at(`inside${family.suffix}`)),
+        masquerade,
+      )
+    ),
+    rule(
+      match("==", oifname, at("links")),
+      match("==", origin, at("marks")),
+      match("!=", concat(origin, oifname), at("own")),
+      masquerade,
+    ),
+    ...families.map((family) =>
+      rule(
+        match("in", ct("status"), "dnat"),
+        match("==", concat(origin, oifname), at("own")),
+        match("==", concat(origin, address(family, "daddr")), at(`neighbors${family.suffix}`)),
+        masquerade,
+      )
+    ),
+    rule(
+      match("==", oifname, at("links")),
+      match("==", { fib: { result: "type", flags: ["saddr"] } }, "local"),
+      masquerade,
+    ),
+  ]);
 }

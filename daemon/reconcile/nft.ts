@@ -1,12 +1,16 @@
 import { CodedError } from "../../lib/errors.ts";
+import { type NftGeneration, readNftGeneration } from "../../lib/netlink/netfilter/generation.ts";
+import { firewallTable, type NftContent, type NftTransaction } from "./nft_json.ts";
 import {
-  type FirewallModel,
-  firewallTable,
-  renderFirewall,
-  renderFirewallRemoval,
-} from "./firewall.ts";
+  readStanding,
+  removal,
+  replacing,
+  stepsTo,
+  type TableLeft,
+  type TableSteps,
+} from "./nft_transactions.ts";
 
-/** nft refused a transaction or could not be run; nothing of the transaction was applied. */
+/** nft refused a transaction or could not be run; nothing that a packet meets was changed. */
 export class NftError extends CodedError {
   /**
    * Makes the error.
@@ -19,51 +23,108 @@ export class NftError extends CodedError {
   }
 }
 
-/** Keeps the project's nftables table in step with a model. */
-export interface Firewall {
+/** Keeps the project's nftables table in one network namespace as it shall be. */
+export interface NftTable {
   /**
-   * Makes the table as the model says, in one transaction. Nothing is written while the model is unchanged and the table
-   * still stands as it was left; a hand-made change is replaced.
+   * Makes the table hold the content, unless it still stands as it was left with it; a change by hand is replaced.
    *
    * @throws {NftError} When nft refuses; the table is then as before
+   * @throws {SysError | NetlinkError} When the namespace cannot be looked into
    */
-  sync(model: FirewallModel, signal: AbortSignal): Promise<{ readonly changed: boolean }>;
+  sync(content: NftContent, signal: AbortSignal): Promise<{ readonly changed: boolean }>;
+  /** Whether the table is there. @throws {NftError} When nft cannot be run */
+  stands(signal: AbortSignal): Promise<boolean>;
   /** Removes the table. @throws {NftError} */
   remove(signal: AbortSignal): Promise<void>;
 }
 
-/**
- * Makes a firewall that works by the program nft.
- *
- * @param command The program and its leading arguments, `["nft"]` on a node; a test prefixes it to enter a namespace
- */
-export function createFirewall(command: readonly string[] = ["nft"]): Firewall {
-  let applied: { readonly transaction: string; readonly table: string } | undefined;
+/** Where a table is. */
+export interface NftTableOptions {
+  /** Path of the network namespace; the caller's own by default. */
+  readonly namespace?: string;
+  /**
+   * Whether others, such as kube-proxy, change the namespace's ruleset as well: then the table is listed to see whether it is as it was left. Else
+   * the ruleset's generation tells, which starts no program; such a table has no sets, and is made anew as a whole.
+   */
+  readonly shared: boolean;
+}
+
+/** What stands, as far as is known. */
+interface Applied {
+  readonly text: string;
+  readonly listing: string | undefined;
+  readonly left: TableLeft | undefined;
+  generation: NftGeneration;
+}
+
+/** What is seen before a change. */
+interface Seen {
+  readonly listing: string | undefined;
+  readonly isAsLeft: boolean;
+}
+
+/** Makes a table's keeper, which works by the program nft. */
+export function createNftTable({ namespace, shared }: NftTableOptions): NftTable {
+  const command = namespace === undefined ? ["nft"] : ["nsenter", `--net=${namespace}`, "nft"];
+  let applied: Applied | undefined;
   const list = async (signal: AbortSignal) => {
     const result = await run(command, ["-j", "list", "table", "inet", firewallTable], "", signal);
     return result.success ? withoutHandles(result.stdout) : undefined;
   };
-  const commit = async (transaction: string, signal: AbortSignal) => {
-    const result = await run(command, ["-j", "-f", "-"], transaction, signal);
+  const commit = async (transaction: NftTransaction, signal: AbortSignal) => {
+    const text = JSON.stringify(transaction);
+    const result = await run(command, ["-j", "-f", "-"], text, signal);
     if (!result.success) {
       throw new NftError(`nft refused the firewall transaction: ${result.stderr.trim()}`);
     }
   };
+  const look = async (signal: AbortSignal): Promise<Seen> => {
+    const now = readNftGeneration(namespace);
+    const isSameRuleset = applied?.generation.namespace === now.namespace;
+    if (isSameRuleset && applied?.generation.id === now.id) {
+      return { listing: applied.listing, isAsLeft: true };
+    }
+    const listing = shared ? await list(signal) : undefined;
+    const isAsLeft = isSameRuleset && listing !== undefined && listing === applied?.listing;
+    if (isAsLeft && applied !== undefined) applied.generation = now;
+    return { listing, isAsLeft };
+  };
+  /** @returns How many transactions it took */
+  const make = async (steps: TableSteps, signal: AbortSignal): Promise<number> => {
+    if (steps.prepare !== undefined) await commit(steps.prepare, signal);
+    try {
+      await commit(steps.commit, signal);
+    } catch (refused) {
+      // What is left of it after all goes with the next change.
+      await commit(steps.undo, signal).catch(() => undefined);
+      throw refused;
+    }
+    return steps.prepare === undefined ? 1 : 2;
+  };
   return {
-    async sync(model, signal) {
-      const transaction = JSON.stringify(renderFirewall(model));
-      if (applied?.transaction === transaction && await list(signal) === applied.table) {
-        return { changed: false };
-      }
+    async sync(content, signal) {
+      const text = JSON.stringify([content.sets, content.chains((set) => set)]);
+      const seen = await look(signal);
+      if (applied?.text === text && seen.isAsLeft) return { changed: false };
+      const known = seen.isAsLeft ? applied?.left : undefined;
       applied = undefined;
-      await commit(transaction, signal);
-      const table = await list(signal);
-      if (table !== undefined) applied = { transaction, table };
+      const before = readNftGeneration(namespace);
+      const steps = shared ? stepsTo(content, readStanding(seen.listing), known) : undefined;
+      const commits = steps === undefined
+        ? await commit(replacing(content), signal).then(() => 1)
+        : await make(steps, signal);
+      const listing = shared ? await list(signal) : undefined;
+      const generation = readNftGeneration(namespace);
+      // Somebody else's commit in between may have been to our table.
+      const isAlone = generation.id === before.id + commits &&
+        generation.namespace === before.namespace;
+      if (isAlone) applied = { text, listing, left: steps?.left, generation };
       return { changed: true };
     },
+    stands: async (signal) => await list(signal) !== undefined,
     async remove(signal) {
       applied = undefined;
-      await commit(JSON.stringify(renderFirewallRemoval()), signal);
+      await commit(removal(), signal);
     },
   };
 }

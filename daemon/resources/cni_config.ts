@@ -40,8 +40,9 @@ export const cniConfigSpec: Schema<CNIConfigSpec> = z.object({
   fileName: z.string().min(1).max(255).regex(/^[A-Za-z0-9_][A-Za-z0-9._-]*$/)
     .describe("Name of the file in the CNI configuration directory"),
   enabled: z.boolean().describe("Whether it may become active"),
-  priority: z.int().describe("Higher wins"),
-  plugins: z.array(z.record(z.string(), z.unknown()))
+  // JSON's numbers are exact to 2^53 here, and to 2^63 at other readers: where they differ, another one would win.
+  priority: z.int().min(-(2 ** 31)).max(2 ** 31 - 1).describe("Higher wins"),
+  plugins: z.array(z.record(z.string(), z.unknown())).max(64)
     .describe("Plugins of the list, as the CNI specification has them"),
 });
 

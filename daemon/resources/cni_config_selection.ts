@@ -1,5 +1,6 @@
 /** CNIConfigSelection: which CNIConfig every node writes. */
 import { z } from "zod";
+import { type Condition, conditions } from "./conditions.ts";
 import { type NameRef, nameRef, objectSchema, zodOf } from "./fields.ts";
 import type { ResourceKind, ResourceObject, Schema } from "./kind.ts";
 
@@ -13,6 +14,8 @@ export interface CNIConfigSelectionSpec {
 export interface CNIConfigSelectionStatus {
   /** The generation that was looked at. */
   readonly observedGeneration?: number | undefined;
+  /** `Ready`: whether every node has written it. */
+  readonly conditions?: readonly Condition[] | undefined;
 }
 
 /** The choice among CNIConfigs. */
@@ -31,6 +34,7 @@ export const cniConfigSelectionSpec: Schema<CNIConfigSelectionSpec> = z.object({
 /** Validates {@linkcode CNIConfigSelectionStatus}. */
 export const cniConfigSelectionStatus: Schema<CNIConfigSelectionStatus> = z.object({
   observedGeneration: z.int().optional().describe("Generation that was looked at"),
+  conditions: zodOf(conditions).optional(),
 });
 
 /** The kind CNIConfigSelection. */
@@ -44,7 +48,10 @@ export const cniConfigSelectionKind: ResourceKind<CNIConfigSelection> = {
   description: "Which CNIConfig every node writes.",
   scope: "Cluster",
   status: true,
-  printerColumns: [{ name: "Active", type: "string", jsonPath: ".spec.activeRef.name" }],
+  printerColumns: [
+    { name: "Active", type: "string", jsonPath: ".spec.activeRef.name" },
+    { name: "Ready", type: "string", jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
+  ],
   schema: objectSchema<CNIConfigSelection>({
     spec: cniConfigSelectionSpec,
     status: zodOf(cniConfigSelectionStatus).optional(),

@@ -79,6 +79,12 @@ export interface Event extends ResourceObject {
   } | undefined;
 }
 
+/** A secret. */
+export interface Secret extends ResourceObject {
+  /** Values in base64, by key. */
+  readonly data?: Readonly<Record<string, string>> | undefined;
+}
+
 /** A lease of coordination.k8s.io, for leader election and heartbeats. */
 export interface Lease extends ResourceObject {
   /** Who holds it. */
@@ -174,6 +180,24 @@ export const podKind: ResourceKind<Pod> = {
   }),
 };
 
+/** The kind Secret. What is written as `stringData` becomes `data`, as on a real server. */
+export const secretKind: ResourceKind<Secret> = {
+  group: "",
+  version: "v1",
+  kind: "Secret",
+  plural: "secrets",
+  singular: "secret",
+  shortNames: [],
+  scope: "Namespaced",
+  status: false,
+  printerColumns: [{ name: "Type", type: "string", jsonPath: ".type" }],
+  schema: coreSchema<Secret>({
+    type: text,
+    data: z.record(z.string(), z.base64()).optional(),
+    stringData: z.record(z.string(), z.string()).optional(),
+  }),
+};
+
 /** The kind Event of core/v1. */
 export const eventKind: ResourceKind<Event> = {
   group: "",
@@ -235,6 +259,7 @@ export const coreKinds: readonly ResourceKind[] = [
   namespaceKind,
   nodeKind,
   podKind,
+  secretKind,
   eventKind,
   leaseKind,
 ];

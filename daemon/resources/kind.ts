@@ -112,7 +112,9 @@ export interface ResourceKind<out T extends ResourceObject = ResourceObject> {
   readonly status: boolean;
   /** Columns between name and age. */
   readonly printerColumns: readonly PrinterColumn[];
-  /** Fields that keep their value for an object's life, such as `spec.vrf`; each is required or has a default. */
+  /**
+   * Fields that keep their value for an object's life, such as `spec.vrf`. One that is optional may be set once, and stays then.
+   */
   readonly immutable?: readonly string[] | undefined;
   /** The whole object. */
   readonly schema: Schema<T>;

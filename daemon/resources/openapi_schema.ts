@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { zodOf } from "./fields.ts";
 import type { ResourceKind, Schema } from "./kind.ts";
-import { immutableRule, rulesKeyword } from "./rules.ts";
+import { immutableRule, rulesKeyword, stayingRule, type ValidationRule } from "./rules.ts";
 
 /** A node of an OpenAPI 3.0 schema. */
 export interface OpenApiSchema {
@@ -51,17 +51,24 @@ function fieldsOf(paths: readonly string[], part: string): readonly string[] {
 }
 
 function withImmutable(schema: OpenApiSchema, fields: readonly string[]): OpenApiSchema {
-  const properties = schema["properties"];
+  const { properties, required } = schema;
   if (!isObject(properties)) return schema;
-  const marked = Object.entries(properties).map(([name, property]): [string, unknown] => {
-    if (!isObject(property) || !fields.includes(name)) return [name, property];
-    const rules: unknown = Reflect.get(property, rulesKeyword);
-    return [name, {
-      ...property,
-      [rulesKeyword]: [...(Array.isArray(rules) ? rules : []), immutableRule],
-    }];
-  });
-  return { ...schema, properties: Object.fromEntries(marked) };
+  const marked = Object.entries(properties).map(([name, property]): [string, unknown] =>
+    isObject(property) && fields.includes(name)
+      ? [name, withAddedRules(property, [immutableRule])]
+      : [name, property]
+  );
+  const optional = fields.filter((name) => !(Array.isArray(required) && required.includes(name)));
+  return {
+    ...withAddedRules(schema, optional.map(stayingRule)),
+    properties: Object.fromEntries(marked),
+  };
+}
+
+function withAddedRules(schema: object, added: readonly ValidationRule[]): OpenApiSchema {
+  const rules: unknown = Reflect.get(schema, rulesKeyword);
+  if (added.length === 0) return { ...schema };
+  return { ...schema, [rulesKeyword]: [...(Array.isArray(rules) ? rules : []), ...added] };
 }
 
 function structural(node: object, field: string): OpenApiSchema {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { openApiSchema, openApiSchemaOf } from "./openapi_schema.ts";
 import { cniConfigSpec } from "./cni_config.ts";
+import { cniConfigSelectionStatus } from "./cni_config_selection.ts";
 import { ipBlockStatus } from "./ip_block.ts";
 import { ownKinds } from "./registry.ts";
 import { vrfDomainSpec, vrfDomainStatus } from "./vrf_domain.ts";
@@ -27,10 +28,10 @@ Deno.test("A spec's schema has its bounds, defaults, enums and required fields, 
 });
 
 Deno.test("An unbounded integer has no bounds of a double", () => {
-  const schema = openApiSchema(cniConfigSpec);
-  assert.deepEqual(property(schema, "properties", "priority"), {
+  const schema = openApiSchema(cniConfigSelectionStatus);
+  assert.deepEqual(property(schema, "properties", "observedGeneration"), {
     type: "integer",
-    description: "Higher wins",
+    description: "Generation that was looked at",
   });
 });
 

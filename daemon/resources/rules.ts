@@ -61,6 +61,19 @@ export const immutableRule: ValidationRule = {
 };
 
 /**
+ * The rule of a part that an optional field of it stays once it is set: the field's own rule is not looked at when it goes.
+ *
+ * @param field Name of the field within the part
+ */
+export function stayingRule(field: string): ValidationRule {
+  return {
+    rule: `!has(oldSelf.${field}) || has(self.${field})`,
+    message: immutableRule.message,
+    fieldPath: `.${field}`,
+  };
+}
+
+/**
  * What a change of an object breaks: fields that keep their value for the object's life.
  *
  * @param kind The object's kind
@@ -74,8 +87,8 @@ export function immutabilityIssues(
 ): readonly SchemaIssue[] {
   return (kind.immutable ?? []).map((field) => field.split(".")).flatMap((path) => {
     const [was, is] = [valueAt(before, path), valueAt(after, path)];
-    // As with CEL's transition rules, a field that is new or goes has nothing to be compared with.
-    if (was === undefined || is === undefined || isDeepStrictEqual(was, is)) return [];
+    // A field that is new has nothing to be compared with.
+    if (was === undefined || isDeepStrictEqual(was, is)) return [];
     return [{ code: "custom", path, message: immutableRule.message }];
   });
 }

@@ -51,6 +51,12 @@ export const vrfDomainBindingKind: ResourceKind<VRFDomainBinding> = {
   printerColumns: [
     { name: "Namespace", type: "string", jsonPath: ".spec.namespaceRef.name" },
     { name: "VRFDomain", type: "string", jsonPath: ".spec.vrfDomainRef.name" },
+    {
+      name: "Accepted",
+      type: "string",
+      jsonPath: '.status.conditions[?(@.type=="Accepted")].status',
+    },
+    { name: "Ready", type: "string", jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
   ],
   schema: objectSchema<VRFDomainBinding>({
     spec: vrfDomainBindingSpec,

@@ -1,5 +1,12 @@
 /** VRFNodeConfig: per-node BGP and VTEP settings. */
 import { z } from "zod";
+import {
+  asNumber,
+  type BgpPeer,
+  type BgpPeerOptions,
+  bgpPeerOptions,
+  bgpPeers,
+} from "./bgp_peer.ts";
 import { type Condition, conditions } from "./conditions.ts";
 import {
   interfaceName,
@@ -10,6 +17,7 @@ import {
   objectSchema,
   zodOf,
 } from "./fields.ts";
+import { type NodeExtraConfig, nodeExtraConfig } from "./extra_config.ts";
 import type { ResourceKind, ResourceObject, Schema } from "./kind.ts";
 
 /** An interface of the underlay. */
@@ -26,8 +34,18 @@ export interface VRFNodeConfigSpec {
   readonly nodeRef: NameRef;
   /** BGP router identifier. */
   readonly routerId?: string | undefined;
+  /** The node's AS number; the installation's when absent. */
+  readonly asn?: number | undefined;
   /** Addresses of route reflectors, instead of a full mesh. */
   readonly routeReflectors?: readonly string[] | undefined;
+  /** Other peers, such as a top-of-rack switch. An entry for a reflector or another node says how to speak with it. */
+  readonly peers?: readonly BgpPeer[] | undefined;
+  /** What holds for every peer whose entry does not say otherwise, reflectors and other nodes too. */
+  readonly peerDefaults?: BgpPeerOptions | undefined;
+  /** Lines of FRR that no field covers. */
+  readonly extraConfig?: NodeExtraConfig | undefined;
+  /** Whether to peer with all other nodes; only without route reflectors and peers when absent. */
+  readonly fullMesh?: boolean | undefined;
   /** Underlay interfaces. */
   readonly interfaces: readonly VRFNodeInterface[];
 }
@@ -60,6 +78,15 @@ export const vrfNodeConfigSpec: Schema<VRFNodeConfigSpec> = z.object({
   routerId: zodOf(ipv4Address).optional().describe("Preferred router ID for this node"),
   routeReflectors: z.array(zodOf(ipAddress)).max(256).optional()
     .describe("Explicit BGP route reflector peers for this node"),
+  asn: zodOf(asNumber).optional().describe("AS number of this node, instead of [bgp] asn"),
+  peers: zodOf(bgpPeers).optional().describe("BGP peers besides route reflectors and other nodes"),
+  peerDefaults: zodOf(bgpPeerOptions).optional()
+    .describe("What holds for every peer whose entry does not say otherwise"),
+  extraConfig: zodOf(nodeExtraConfig).optional()
+    .describe("Lines of FRR in the node's BGP instance that no field covers"),
+  fullMesh: z.boolean().optional().describe(
+    "Whether to peer with all other nodes; only without route reflectors and peers when absent",
+  ),
   interfaces: z.array(z.object({
     name: zodOf(interfaceName).describe("Interface name"),
     local: zodOf(ipAddress).describe("Preferred local address"),

@@ -27,8 +27,10 @@ export interface VRFRoutingPolicySpec {
 
 /** What has become of a VRFRoutingPolicy. */
 export interface VRFRoutingPolicyStatus {
-  /** `Ready` and others. */
+  /** `Accepted` and `Ready`. */
   readonly conditions?: readonly Condition[] | undefined;
+  /** Nodes that have applied it, of all nodes. */
+  readonly nodes?: { readonly ready: number; readonly total: number } | undefined;
 }
 
 /** Rules into a VRF's table. */
@@ -46,12 +48,21 @@ const selectors: z.ZodType<VRFRoutingPolicyMatch> = z.object({
   iifname: zodOf(interfaceName).optional().describe("Input interface"),
 });
 
-// Without a selector the rule would take every packet of the node.
-const match = withRules(selectors, [{
-  cel: "has(self.dst) || has(self.src) || has(self.oifname) || has(self.iifname)",
-  holds: (entry) => Object.values(entry).some((value) => value !== undefined),
-  message: 'Expected at least one of "dst", "src", "oifname" and "iifname"',
-}]);
+const match = withRules(selectors, [
+  // Without a selector the rule would take every packet of the node.
+  {
+    cel: "has(self.dst) || has(self.src) || has(self.oifname) || has(self.iifname)",
+    holds: (entry) => Object.values(entry).some((value) => value !== undefined),
+    message: 'Expected at least one of "dst", "src", "oifname" and "iifname"',
+  },
+  // A rule is of one IP version.
+  {
+    cel: "!has(self.dst) || !has(self.src) || self.dst.contains(':') == self.src.contains(':')",
+    holds: ({ dst, src }) =>
+      dst === undefined || src === undefined || dst.includes(":") === src.includes(":"),
+    message: 'Expected "dst" and "src" of one IP version',
+  },
+]);
 
 /** Validates {@linkcode VRFRoutingPolicySpec}. */
 export const vrfRoutingPolicySpec: Schema<VRFRoutingPolicySpec> = z.object({
@@ -62,6 +73,10 @@ export const vrfRoutingPolicySpec: Schema<VRFRoutingPolicySpec> = z.object({
 /** Validates {@linkcode VRFRoutingPolicyStatus}. */
 export const vrfRoutingPolicyStatus: Schema<VRFRoutingPolicyStatus> = z.object({
   conditions: zodOf(conditions).optional(),
+  nodes: z.object({
+    ready: z.int().min(0).describe("Nodes that have applied it"),
+    total: z.int().min(0).describe("Nodes that should"),
+  }).optional(),
 });
 
 /** The kind VRFRoutingPolicy. */
@@ -75,7 +90,15 @@ export const vrfRoutingPolicyKind: ResourceKind<VRFRoutingPolicy> = {
   description: "Policy-routing rules into the routing table of a VRFDomain.",
   scope: "Cluster",
   status: true,
-  printerColumns: [{ name: "VRFDomain", type: "string", jsonPath: ".spec.vrfDomainRef.name" }],
+  printerColumns: [
+    { name: "VRFDomain", type: "string", jsonPath: ".spec.vrfDomainRef.name" },
+    {
+      name: "Accepted",
+      type: "string",
+      jsonPath: '.status.conditions[?(@.type=="Accepted")].status',
+    },
+    { name: "Ready", type: "string", jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
+  ],
   schema: objectSchema<VRFRoutingPolicy>({
     spec: vrfRoutingPolicySpec,
     status: zodOf(vrfRoutingPolicyStatus).optional(),

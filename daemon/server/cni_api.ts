@@ -1,6 +1,5 @@
 /** The routes of the daemon's socket: see lib/ipc/messages.ts for the protocol. */
 import { type Context, Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { z } from "zod";
 import { type CniArgs, cniCommands, needsNetns, parseCniArgs } from "../../lib/cni/args.ts";
@@ -8,17 +7,22 @@ import { type NetworkConfig, parseNetworkConfig } from "../../lib/cni/config.ts"
 import { asCniError, CniError } from "../../lib/cni/errors.ts";
 import { type CniResult, toVersionedResult } from "../../lib/cni/result.ts";
 import { requireCommandVersion } from "../../lib/cni/version.ts";
+import { type NetworkWishes, parseNetworkWishes } from "../../lib/cni/wishes.ts";
 import {
+  bodyTimeoutMs,
   type CreatedRequest,
   type ExecuteAnswer,
   maxBodyBytes,
+  maxCreateBytes,
   maxEnvValueLength,
   maxEnvVariables,
 } from "../../lib/ipc/messages.ts";
+import { BodyError, type BodyLimits, readRequestBody } from "../../lib/ipc/request_body.ts";
+import { isNestedTooDeep, mostLevels } from "../../lib/nesting.ts";
 import type { OwnedFd } from "../../lib/sys/fd.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "./metrics.ts";
-import type { RequestRegistry } from "./request_registry.ts";
+import type { ClaimedRequest, RequestRegistry } from "./request_registry.ts";
 
 /** One validated call. */
 export interface CniCall {
@@ -34,6 +38,8 @@ export interface CniCall {
 export interface CniNetnsCall extends CniCall {
   /** The namespace's descriptor; the caller closes it after the call. */
   readonly netns: { readonly fd: number };
+  /** What the configuration asks for this attachment. */
+  readonly wishes: NetworkWishes;
 }
 
 /** What runs the commands. Each throws a CniError to refuse. */
@@ -64,6 +70,8 @@ export interface CniApiDeps {
   readonly commandSignal: (
     connection: AbortSignal,
   ) => { readonly signal: AbortSignal } & Disposable;
+  /** Milliseconds for the body of a request to arrive; the protocol's when absent. */
+  readonly bodyTimeoutMs?: number | undefined;
 }
 
 const createSchema = z.object({ pid: z.int().positive() });
@@ -78,6 +86,9 @@ const executeSchema = z.object({
   descriptor: z.boolean(),
 });
 
+/** What is read of a body whose request is refused already. */
+const refusedBody: BodyLimits = { maxBytes: 64 * 1024, timeoutMs: 1_000 };
+
 type ExecuteBody = z.infer<typeof executeSchema>;
 
 /** Makes what answers the requests of the daemon's socket. */
@@ -85,20 +96,10 @@ export function createCniApi(
   deps: CniApiDeps,
 ): (request: Request) => Response | Promise<Response> {
   const app = new Hono();
-  app.use(bodyLimit({
-    maxSize: maxBodyBytes,
-    onError: (c) =>
-      refusal(
-        c,
-        new CniError(
-          "RequestRefused",
-          `Expected a body of at most ${maxBodyBytes} bytes, found more`,
-        ),
-        413,
-      ),
-  }));
+  const timeoutMs = deps.bodyTimeoutMs ?? bodyTimeoutMs;
   app.post("/v1/requests", async (c) => {
-    const body = await parseBody(c, createSchema);
+    const limits = { maxBytes: maxCreateBytes, timeoutMs };
+    const body = await parseBody(c, createSchema, limits);
     const answer: CreatedRequest = { rid: deps.registry.create(body.pid) };
     return c.json(answer, 201);
   });
@@ -116,7 +117,7 @@ export function createCniApi(
 
 async function execute(c: Context, deps: CniApiDeps): Promise<Response> {
   const rid = c.req.param("rid") ?? "";
-  using claimed = deps.registry.claim(rid);
+  using claimed = await claim(c, rid, deps);
   const startedAt = performance.now();
   using command = deps.commandSignal(c.req.raw.signal);
   // The request id is a secret while it lives; its first digits are enough to find a request in the log.
@@ -126,17 +127,27 @@ async function execute(c: Context, deps: CniApiDeps): Promise<Response> {
     deps.metrics.operation(verb, result, (performance.now() - startedAt) / 1000);
   };
   try {
-    const body = await parseBody(c, executeSchema);
+    const body = await parseBody(c, executeSchema, {
+      maxBytes: maxBodyBytes,
+      timeoutMs: deps.bodyTimeoutMs ?? bodyTimeoutMs,
+    });
     verb = body.command;
-    const { args, config } = parseCall(body);
+    const { args, config, wishes } = parseCall(body);
     log = log.with(callFields(args, config));
     using netns = needsNetns(args.command) ? await claimed.descriptor(command.signal) : undefined;
-    const result = await run({ args, config, log }, netns, deps.handlers, command.signal);
+    const result = await run(
+      { args, config, log },
+      { netns, wishes },
+      deps.handlers,
+      command.signal,
+    );
     const answer: ExecuteAnswer = result === undefined
       ? {}
       : { result: toVersionedResult(result, config.cniVersion) };
     ended("ok");
-    log.info("Command done", { verb, milliseconds: Math.round(performance.now() - startedAt) });
+    // To the tenth: an ADD takes two or three.
+    const milliseconds = Math.round((performance.now() - startedAt) * 10) / 10;
+    log.info("Command done", { verb, milliseconds });
     return c.json(answer);
   } catch (thrown) {
     ended("error");
@@ -153,7 +164,25 @@ async function execute(c: Context, deps: CniApiDeps): Promise<Response> {
   }
 }
 
-function parseCall(body: ExecuteBody): { args: CniArgs; config: NetworkConfig } {
+/** Uses a request id up. What came with one that is refused is read all the same where it is small: else its sender may not hear why. */
+async function claim(c: Context, rid: string, deps: CniApiDeps): Promise<ClaimedRequest<OwnedFd>> {
+  try {
+    return deps.registry.claim(rid);
+  } catch (refused) {
+    await readRequestBody(c.req.raw, refusedBody).catch(() => "");
+    throw refused;
+  }
+}
+
+/** What only the commands have that work in the container's namespace. */
+type NetnsPart = {
+  readonly netns: OwnedFd | undefined;
+  readonly wishes: NetworkWishes | undefined;
+};
+
+function parseCall(
+  body: ExecuteBody,
+): { args: CniArgs; config: NetworkConfig } & Pick<NetnsPart, "wishes"> {
   const config = parseNetworkConfig(body.config);
   const args = parseCniArgs(body.env);
   requireCommandVersion(args.command, config.cniVersion);
@@ -169,20 +198,25 @@ function parseCall(body: ExecuteBody): { args: CniArgs; config: NetworkConfig } 
       `Expected the descriptor of the container's network namespace for "${args.command}", found a request without one`,
     );
   }
-  return { args, config };
+  // What cannot be understood must not keep a container from being deleted.
+  const wishes = needsNetns(args.command) ? parseNetworkWishes(body.config) : undefined;
+  return { args, config, wishes };
 }
 
 async function run(
   call: CniCall,
-  netns: OwnedFd | undefined,
+  { netns, wishes }: NetnsPart,
   handlers: CniHandlers,
   signal: AbortSignal,
 ): Promise<CniResult | undefined> {
   switch (call.args.command) {
     case "ADD":
-      return await handlers.add({ ...call, netns: present(netns) }, signal);
+      return await handlers.add(
+        { ...call, netns: present(netns), wishes: present(wishes) },
+        signal,
+      );
     case "CHECK":
-      await handlers.check({ ...call, netns: present(netns) }, signal);
+      await handlers.check({ ...call, netns: present(netns), wishes: present(wishes) }, signal);
       return undefined;
     case "DEL":
       await handlers.del(call, signal);
@@ -201,17 +235,31 @@ async function run(
   }
 }
 
-function present(netns: OwnedFd | undefined): OwnedFd {
-  if (netns !== undefined) return netns;
-  throw new CniError("Internal", "Expected a descriptor for the command, found none");
+function present<T>(part: T | undefined): T {
+  if (part !== undefined) return part;
+  throw new CniError(
+    "Internal",
+    "Expected descriptor and wishes for a command in the container's namespace, found none",
+  );
 }
 
-async function parseBody<T extends z.ZodType>(c: Context, schema: T): Promise<z.infer<T>> {
+async function parseBody<T extends z.ZodType>(
+  c: Context,
+  schema: T,
+  limits: BodyLimits,
+): Promise<z.infer<T>> {
+  const text = await readText(c, limits);
   let value: unknown;
   try {
-    value = JSON.parse(await c.req.text());
+    value = JSON.parse(text);
   } catch (cause) {
     throw new CniError("DecodeFailure", "Expected a JSON body, found something else", { cause });
+  }
+  if (isNestedTooDeep(value)) {
+    throw new CniError(
+      "DecodeFailure",
+      `Expected a body that is nested at most ${mostLevels} levels deep, found more`,
+    );
   }
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
@@ -220,6 +268,15 @@ async function parseBody<T extends z.ZodType>(c: Context, schema: T): Promise<z.
     "Expected a request of this API, found wrong fields; check that plugin and daemon are of the same release",
     { details: z.prettifyError(parsed.error) },
   );
+}
+
+async function readText(c: Context, limits: BodyLimits): Promise<string> {
+  try {
+    return await readRequestBody(c.req.raw, limits);
+  } catch (cause) {
+    if (!(cause instanceof BodyError)) throw cause;
+    throw new CniError("RequestRefused", cause.message, { cause });
+  }
 }
 
 function callFields(args: CniArgs, config: NetworkConfig): Record<string, string> {
@@ -240,7 +297,9 @@ function stopped(signal: AbortSignal): CniError {
   );
 }
 
-function refusal(c: Context, error: CniError, status?: ContentfulStatusCode): Response {
+function refusal(c: Context, error: CniError, status = statusOf(error)): Response {
+  // What was not read of the body would be taken for the next request.
+  if (error.cause instanceof BodyError) c.header("connection", "close");
   const answer: ExecuteAnswer = {
     error: {
       code: error.cniCode,
@@ -248,7 +307,7 @@ function refusal(c: Context, error: CniError, status?: ContentfulStatusCode): Re
       ...(error.details === undefined ? {} : { details: error.details }),
     },
   };
-  return c.json(answer, status ?? statusOf(error));
+  return c.json(answer, status);
 }
 
 /** The status is for people with curl: the plugin reads the error object. */

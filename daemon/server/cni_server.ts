@@ -1,5 +1,6 @@
 import { messageOf } from "../../lib/errors.ts";
 import { commandTimeoutMs } from "../../lib/ipc/messages.ts";
+import { keepServing } from "../../lib/ipc/lasting_server.ts";
 import type { OwnedFd } from "../../lib/sys/fd.ts";
 import { FdReceiver } from "../../lib/sys/fd_receiver.ts";
 import type { Logger } from "../log.ts";
@@ -31,7 +32,9 @@ export interface CniServerOptions {
   readonly limits?: Pick<RegistryOptions, "lifetimeMs" | "fdTimeoutMs" | "maxOutstanding">;
   /** Milliseconds for one command. */
   readonly commandTimeoutMs?: number;
-  /** Milliseconds that running commands get at shutdown before they are aborted. */
+  /** Milliseconds for the body of a request to arrive. */
+  readonly bodyTimeoutMs?: number;
+  /** Milliseconds that running commands get at shutdown before they are aborted; ten seconds when absent. */
   readonly graceMs?: number;
 }
 
@@ -42,6 +45,12 @@ export interface CniServer extends AsyncDisposable {
 }
 
 const sweepEveryMs = 1_000;
+
+/**
+ * Milliseconds for running commands at shutdown. What takes longer waits for something that is not coming, such as FRR that stops at the
+ * same time; it is undone, and the runtime asks the next daemon. A pod's and a unit's time to stop must be longer.
+ */
+const shutdownGraceMs = 10_000;
 
 /**
  * Serves both sockets of the daemon.
@@ -55,14 +64,14 @@ export async function startCniServer(options: CniServerOptions): Promise<CniServ
   await removeStaleSocket(options.apiPath);
   const receiver = FdReceiver.bind(options.fdPath);
   try {
-    return await serve(options, receiver);
+    return serve(options, receiver);
   } catch (thrown) {
     await receiver[Symbol.asyncDispose]();
     throw thrown;
   }
 }
 
-async function serve(options: CniServerOptions, receiver: FdReceiver): Promise<CniServer> {
+function serve(options: CniServerOptions, receiver: FdReceiver): CniServer {
   const registry = new RequestRegistry<OwnedFd>({
     now: () => performance.now(),
     randomId: () => crypto.getRandomValues(new Uint8Array(16)).toHex(),
@@ -79,22 +88,37 @@ async function serve(options: CniServerOptions, receiver: FdReceiver): Promise<C
     log,
     metrics,
     commandSignal: (connection) => limited([connection, stopCommands.signal], timeoutMs),
+    bodyTimeoutMs: options.bodyTimeoutMs,
   });
-  const http = Deno.serve(
-    { path: options.apiPath, onListen: () => {} },
-    (request) => answer(request),
-  );
-  await Deno.chmod(options.apiPath, 0o600);
-  const sockets = [options.apiPath, options.fdPath].map((path) =>
-    [path, fileIdentity(path)] as const
-  );
   const lost = Promise.withResolvers<never>();
+  const sockets = new Map([[options.fdPath, fileIdentity(options.fdPath)]]);
+  const http = keepServing({
+    start(signal) {
+      const path = options.apiPath;
+      const server = Deno.serve({ path, signal, onListen: () => {} }, (request) => answer(request));
+      Deno.chmodSync(path, 0o600);
+      sockets.set(path, fileIdentity(path));
+      return server;
+    },
+    ended(cause) {
+      // Until it is back nobody may stand there.
+      sockets.set(options.apiPath, undefined);
+      log.error("Socket is opened anew", { path: options.apiPath, error: messageOf(cause) });
+    },
+    refused(cause) {
+      if (cause instanceof Deno.errors.AddrInUse) lost.reject(cause);
+    },
+  });
+  // A server that ends takes its file away a moment before it says so: lost is what two looks in a row miss.
+  let missed = false;
   const sweeper = setInterval(() => {
     registry.sweep();
     try {
-      requireSockets(sockets);
+      requireSockets([...sockets]);
+      missed = false;
     } catch (thrown) {
-      lost.reject(thrown);
+      if (missed) lost.reject(thrown);
+      missed = true;
     }
   }, sweepEveryMs);
   const refused = (reason: string) => metrics.descriptorRefused(reason);
@@ -107,7 +131,7 @@ async function serve(options: CniServerOptions, receiver: FdReceiver): Promise<C
   return {
     finished,
     async [Symbol.asyncDispose]() {
-      const grace = setTimeout(() => stopCommands.abort(), options.graceMs ?? timeoutMs);
+      const grace = setTimeout(() => stopCommands.abort(), options.graceMs ?? shutdownGraceMs);
       await http.shutdown();
       clearTimeout(grace);
       clearInterval(sweeper);
@@ -116,7 +140,7 @@ async function serve(options: CniServerOptions, receiver: FdReceiver): Promise<C
       await receiver[Symbol.asyncDispose]();
       registry[Symbol.dispose]();
       // Another daemon's socket may stand there by now.
-      if (fileIdentity(options.apiPath) === sockets[0]?.[1]) {
+      if (fileIdentity(options.apiPath) === sockets.get(options.apiPath)) {
         await Deno.remove(options.apiPath).catch(ignoreMissing);
       }
     },

@@ -15,10 +15,30 @@ export interface BlockUse {
   readonly capacity: number;
 }
 
+/** A BGP peer with more routes than it may send. */
+export interface OverLimit {
+  /** Its address. */
+  readonly address: string;
+  /** Whether it is shut down for that. */
+  readonly shut: boolean;
+}
+
+/** How a resource of the API is followed, for its metrics. */
+export interface ApiContact {
+  /** Plural name. */
+  readonly resource: string;
+  /** Whether list and watch work at present. */
+  readonly connected: boolean;
+  /** How often they began anew. */
+  readonly restarts: number;
+}
+
 /** The daemon's metrics: others report here, the probes' server renders. */
 export interface Metrics {
   /** One CNI command has ended. `verb` is a command or `OTHER`. */
   operation(verb: string, result: OperationResult, seconds: number): void;
+  /** A container's pod was looked up; tells where it was found: `cache`, `api`, or `none`. */
+  podFound(source: string): void;
   /** A descriptor's datagram was refused. */
   descriptorRefused(reason: string): void;
   /** One run of the reconciler has ended. */
@@ -27,6 +47,10 @@ export interface Metrics {
   setAttachments(byVrf: ReadonlyMap<number, number>): void;
   /** Blocks that the node holds; others vanish. */
   setBlocks(blocks: readonly BlockUse[]): void;
+  /** Peers with more routes than they may send; others vanish. */
+  setPeersOverLimit(peers: readonly OverLimit[]): void;
+  /** Asks at each look how each resource of the API is followed. */
+  followApi(contacts: () => readonly ApiContact[]): void;
   /** The text for Prometheus (exposition format 0.0.4). */
   render(): Promise<string>;
   /** MIME type of the text. */
@@ -76,6 +100,12 @@ export function createMetrics(build: BuildInfo): Metrics {
     labelNames: ["reason"],
     registers,
   });
+  const lookups = new Counter({
+    name: "pyroute2_cni_pod_lookups_total",
+    help: "Lookups of a container's pod, by where it was found; only cache needs no API server",
+    labelNames: ["source"],
+    registers,
+  });
   const reconciles = new Counter({
     name: "pyroute2_cni_reconciles_total",
     help: "Runs of the node's reconciler, by result",
@@ -101,6 +131,12 @@ export function createMetrics(build: BuildInfo): Metrics {
     labelNames: blockLabels,
     registers,
   });
+  const overLimit = new Gauge({
+    name: "pyroute2_cni_bgp_peer_over_limit",
+    help: "1 for each BGP peer with more routes than maxPrefixes, by what is done about it",
+    labelNames: ["peer", "action"],
+    registers,
+  });
   new Gauge({
     name: "pyroute2_cni_build_info",
     help: "Always 1; the labels tell what runs",
@@ -112,6 +148,7 @@ export function createMetrics(build: BuildInfo): Metrics {
       operations.inc({ verb, result });
       durations.observe({ verb }, seconds);
     },
+    podFound: (source) => lookups.inc({ source }),
     descriptorRefused: (reason) => refusals.inc({ reason }),
     reconcile: (result, seconds) => {
       reconciles.inc({ result });
@@ -129,6 +166,35 @@ export function createMetrics(build: BuildInfo): Metrics {
         allocated.set(labels, block.allocated);
         capacity.set(labels, block.capacity);
       }
+    },
+    setPeersOverLimit: (peers) => {
+      overLimit.reset();
+      for (const { address, shut } of peers) {
+        overLimit.set({ peer: address, action: shut ? "shutdown" : "warning" }, 1);
+      }
+    },
+    followApi: (contacts) => {
+      new Gauge({
+        name: "pyroute2_cni_api_connected",
+        help: "Whether list and watch of a resource work at present",
+        labelNames: ["resource"],
+        registers,
+        collect() {
+          for (const { resource, connected } of contacts()) {
+            this.set({ resource }, connected ? 1 : 0);
+          }
+        },
+      });
+      new Counter({
+        name: "pyroute2_cni_api_restarts_total",
+        help: "How often list and watch of a resource began anew",
+        labelNames: ["resource"],
+        registers,
+        collect() {
+          this.reset();
+          for (const { resource, restarts } of contacts()) this.inc({ resource }, restarts);
+        },
+      });
     },
     render: () => registry.metrics(),
     contentType: registry.contentType,

@@ -1,3 +1,4 @@
+import { keepServing } from "../../lib/ipc/lasting_server.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** Whether the daemon can do its work, and what it lacks when not. */
@@ -14,6 +15,8 @@ export interface ProbeDeps {
   readonly readiness: () => Readiness;
   /** Rendered at each `/metrics`. */
   readonly metrics: Metrics;
+  /** Is told when the server had to be started anew. */
+  readonly failed?: (cause: unknown) => void;
 }
 
 /** Where the probes listen. */
@@ -55,10 +58,15 @@ export async function answerProbe(request: Request, deps: ProbeDeps): Promise<Re
  * @throws {Deno.errors.AddrInUse} When somebody listens there already
  */
 export function serveProbes(address: ProbeAddress, deps: ProbeDeps): ProbeServer {
-  const server = Deno.serve(
-    { hostname: address.hostname, port: address.port, onListen: () => {} },
-    (request) => answerProbe(request, deps),
-  );
+  const { hostname } = address;
+  const server = keepServing<Deno.NetAddr>({
+    start: (signal, addr) =>
+      Deno.serve(
+        { hostname, port: addr?.port ?? address.port, signal, onListen: () => {} },
+        (request) => answerProbe(request, deps),
+      ),
+    ended: (cause) => deps.failed?.(cause),
+  });
   return {
     port: server.addr.port,
     [Symbol.asyncDispose]: () => server.shutdown(),

@@ -61,6 +61,17 @@ Deno.test("Metrics count what was reported, and gauges forget what is gone", asy
   assert.ok(!lines.some((line) => line.includes('vrf="300"')));
 });
 
+Deno.test("Metrics tell at each look how each resource of the API is followed", async () => {
+  const metrics = createMetrics(build);
+  let contacts = [{ resource: "nodes", connected: true, restarts: 1 }];
+  metrics.followApi(() => contacts);
+  assert.match(await metrics.render(), /^pyroute2_cni_api_connected\{resource="nodes"\} 1$/m);
+  contacts = [{ resource: "nodes", connected: false, restarts: 4 }];
+  const text = await metrics.render();
+  assert.match(text, /^pyroute2_cni_api_connected\{resource="nodes"\} 0$/m);
+  assert.match(text, /^pyroute2_cni_api_restarts_total\{resource="nodes"\} 4$/m);
+});
+
 Deno.test("Two instances in one process do not share their numbers", async () => {
   const [one, other] = [createMetrics(build), createMetrics(build)];
   one.operation("DEL", "ok", 0.01);

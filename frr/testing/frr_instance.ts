@@ -43,7 +43,7 @@ trap 'kill -9 $(cat /run/frr/watchfrr.pid /run/frr/*.pid 2>/dev/null) 2>/dev/nul
 trap 'exit 1' TERM INT HUP
 said=$(/usr/lib/frr/frrinit.sh start < /dev/null 2>&1) || { echo "$said" >&2; exit 1; }
 for try in $(seq 100); do
-  [ -S /run/frr/zebra.vty -a -S /run/frr/bgpd.vty -a -S /run/frr/staticd.vty ] && break
+  [ -S /run/frr/zebra.vty -a -S /run/frr/bgpd.vty -a -S /run/frr/staticd.vty -a -S /run/frr/bfdd.vty ] && break
   [ $try -lt 100 ] || { echo "$said" >&2; exit 1; }
   sleep 0.1
 done

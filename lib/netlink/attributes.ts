@@ -152,11 +152,14 @@ function readAttributes(
   names: ReadonlyMap<number, string>,
 ): Value {
   const value: Value = {};
+  const unnamed = new Map<number, number>();
   eachAttribute(view, start, end, (wireType, from, to) => {
     const name = names.get(wireType & TYPE_MASK);
     const spec = name === undefined ? undefined : specs[name];
     if (name === undefined || spec === undefined || name in value) {
-      value[unusedKey(value, wireType)] = bytes.read(view, from, to);
+      const earlier = unnamed.get(wireType) ?? 0;
+      unnamed.set(wireType, earlier + 1);
+      value[unnamedKey(wireType, earlier)] = bytes.read(view, from, to);
       return;
     }
     const [type, codec] = spec;
@@ -169,8 +172,7 @@ function readAttributes(
   return value;
 }
 
-function unusedKey(value: Value, type: number): string {
-  let key = `#${type}`;
-  for (let i = 1; key in value; i++) key = `#${type}.${i}`;
-  return key;
+/** The key of an attribute without a name of its own, of which there were some before. */
+function unnamedKey(type: number, earlier: number): UnknownAttribute {
+  return earlier === 0 ? `#${type}` : `#${type}.${earlier}` as UnknownAttribute;
 }

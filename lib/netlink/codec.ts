@@ -1,6 +1,6 @@
 import { addressToBytes, bytesToAddress } from "../net/address.ts";
 import { formatMac } from "../net/mac.ts";
-import type { ByteWriter } from "./byte_writer.ts";
+import { ByteWriter } from "./byte_writer.ts";
 import { NetlinkDecodeError, NetlinkEncodeError } from "./errors.ts";
 
 /** How a value of type `T` stands in bytes. */
@@ -183,6 +183,17 @@ export function struct<K extends string>(fields: Readonly<Record<K, FixedCodec>>
 /** A view of bytes for {@link Codec.read}. */
 export function viewOf(data: Uint8Array<ArrayBuffer>): DataView<ArrayBuffer> {
   return new DataView(data.buffer, data.byteOffset, data.byteLength);
+}
+
+/**
+ * Encodes a value into bytes of its own.
+ *
+ * @throws {NetlinkEncodeError | AddressError} If it does not fit
+ */
+export function encode<T>(codec: Codec<T>, value: T): Uint8Array<ArrayBuffer> {
+  const writer = new ByteWriter(128);
+  codec.write(writer, value);
+  return writer.copy();
 }
 
 /**

@@ -54,6 +54,15 @@ interface Pending {
 
 /** Larger than any datagram the kernel makes for a dump (32 KiB), with room for single large answers. */
 const RECEIVE_BYTES = 128 * 1024;
+
+/** What a connection is opened with. */
+export interface NetlinkConnectionOptions extends NetlinkSocketOptions {
+  /**
+   * Room for an answer in bytes. Enough for every answer by default; a connection that lives for a few requests about single objects takes
+   * less, because the room is the most that it costs.
+   */
+  readonly receiveBytes?: number | undefined;
+}
 const MAX_DUMP_ATTEMPTS = 8;
 
 /**
@@ -65,8 +74,8 @@ const MAX_DUMP_ATTEMPTS = 8;
 export class NetlinkConnection implements Disposable {
   readonly #transport: NetlinkTransport;
   readonly #writer = new ByteWriter();
-  readonly #buffer = new Uint8Array(new ArrayBuffer(RECEIVE_BYTES));
-  readonly #view = viewOf(this.#buffer);
+  readonly #buffer: Uint8Array<ArrayBuffer>;
+  readonly #view: DataView<ArrayBuffer>;
   readonly #pending = new Map<number, Pending>();
   #sequence = 0;
   #closed = false;
@@ -75,9 +84,12 @@ export class NetlinkConnection implements Disposable {
    * A conversation over a transport.
    *
    * @param transport Belongs to the connection from now on
+   * @param receiveBytes Room for an answer, see {@linkcode NetlinkConnectionOptions}
    */
-  constructor(transport: NetlinkTransport) {
+  constructor(transport: NetlinkTransport, receiveBytes: number = RECEIVE_BYTES) {
     this.#transport = transport;
+    this.#buffer = new Uint8Array(new ArrayBuffer(receiveBytes));
+    this.#view = viewOf(this.#buffer);
   }
 
   /**
@@ -86,8 +98,8 @@ export class NetlinkConnection implements Disposable {
    *
    * @throws {SysError} If the namespace cannot be entered or the socket cannot be opened
    */
-  static open(options: NetlinkSocketOptions = {}): NetlinkConnection {
-    return new NetlinkConnection(NetlinkSocket.open(options));
+  static open(options: NetlinkConnectionOptions = {}): NetlinkConnection {
+    return new NetlinkConnection(NetlinkSocket.open(options), options.receiveBytes);
   }
 
   /**

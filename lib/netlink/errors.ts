@@ -33,6 +33,8 @@ export class NetlinkError extends CodedError {
   readonly errnoName: string;
   /** The kernel's extended acknowledgement, if it sent one. */
   readonly extAck: ExtendedAck | undefined;
+  /** What was attempted, as the request says it; `""` if it was none. */
+  readonly operation: string;
 
   /**
    * An error with what is known of it.
@@ -41,9 +43,11 @@ export class NetlinkError extends CodedError {
    * @param message What failed
    * @param errno The kernel's error number, positive; 0 if there is none
    * @param extAck The kernel's extended acknowledgement
+   * @param operation What was attempted, as the request says it
    */
-  constructor(code: string, message: string, errno = 0, extAck?: ExtendedAck) {
+  constructor(code: string, message: string, errno = 0, extAck?: ExtendedAck, operation = "") {
     super(code, message);
+    this.operation = operation;
     this.errno = errno;
     this.errnoName = errno === 0 ? "" : errnoName(errno);
     this.extAck = extAck;
@@ -64,5 +68,6 @@ export function refusal(operation: string, errno: number, extAck?: ExtendedAck):
     `Failed ${operation}: the kernel returned ${errnoName(errno)} (${words})`,
     errno,
     extAck,
+    operation,
   );
 }

@@ -21,8 +21,10 @@ export interface MonitorOptions {
   readonly onLost: () => void;
 }
 
-const BUFFER_BYTES = 64 * 1024;
-const QUEUE_BYTES = 4 * 1024 * 1024;
+/** Room for any datagram of a multicast group, in bytes. */
+export const BUFFER_BYTES = 64 * 1024;
+/** Room in the kernel for a burst of notifications. */
+export const QUEUE_BYTES: number = 4 * 1024 * 1024;
 
 /**
  * Listens to what the kernel tells of changes, whoever made them, until the signal aborts. It listens from the moment of the call on: what is
@@ -47,8 +49,14 @@ export async function monitor(options: MonitorOptions): Promise<void> {
   }
 }
 
-/** Reads until nothing is left in the queue. */
-function drain(
+/**
+ * Reads what is in the queue of a socket that listens to multicast groups, until nothing is left. The arguments are those of
+ * {@linkcode MonitorOptions}.
+ *
+ * @param buffer Room for one datagram; a longer one counts as lost
+ * @throws As {@linkcode monitor}
+ */
+export function drain(
   socket: NetlinkSocket,
   buffer: Uint8Array<ArrayBuffer>,
   onMessage: (message: MessageView) => void,

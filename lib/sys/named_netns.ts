@@ -20,6 +20,23 @@ const MNT_DETACH = 2;
  * @throws {TypeError} If the name cannot be a file name
  */
 export function createNamedNetns(name: string, dir: string = NETNS_DIR): OwnedFd {
+  const netns = createNetns();
+  try {
+    nameNetns(netns, name, dir);
+    return netns;
+  } catch (thrown) {
+    netns[Symbol.dispose]();
+    throw thrown;
+  }
+}
+
+/**
+ * Gives a network namespace a name, besides those that it may have.
+ *
+ * @throws {SysError} `EEXIST` if the name is taken
+ * @throws {TypeError} If the name cannot be a file name
+ */
+export function nameNetns(netns: OwnedFd, name: string, dir: string = NETNS_DIR): void {
   const path = netnsPath(name, dir);
   prepareDirectory(dir);
   try {
@@ -29,14 +46,7 @@ export function createNamedNetns(name: string, dir: string = NETNS_DIR): OwnedFd
     throw new SysError("open", Errno.EEXIST, `to create the network namespace "${path}"`);
   }
   try {
-    const netns = createNetns();
-    try {
-      bindMount(`/proc/self/fd/${netns.fd}`, path);
-      return netns;
-    } catch (thrown) {
-      netns[Symbol.dispose]();
-      throw thrown;
-    }
+    bindMount(`/proc/self/fd/${netns.fd}`, path);
   } catch (thrown) {
     Deno.removeSync(path);
     throw thrown;
@@ -125,7 +135,7 @@ function isNamedNetns(path: string): boolean {
 
 /** Makes the directory a shared mount point, so that the namespaces mounted in it appear in (and go from) every mount namespace. */
 function prepareDirectory(dir: string): void {
-  Deno.mkdirSync(dir, { recursive: true, mode: 0o755 });
+  makeDirectory(dir);
   const failure = tryMount("", dir, MS_SHARED | MS_REC);
   if (failure === 0) return;
   // EINVAL: the directory is no mount point yet.
@@ -134,6 +144,17 @@ function prepareDirectory(dir: string): void {
   if (bound !== 0) throw mountError(bound, dir);
   const shared = tryMount("", dir, MS_SHARED | MS_REC);
   if (shared !== 0) throw mountError(shared, dir);
+}
+
+/** Open to FRR's user, whatever this process's umask. */
+function makeDirectory(dir: string): void {
+  try {
+    Deno.statSync(dir);
+  } catch (thrown) {
+    if (!(thrown instanceof Deno.errors.NotFound)) throw thrown;
+    Deno.mkdirSync(dir, { recursive: true });
+    Deno.chmodSync(dir, 0o755);
+  }
 }
 
 function bindMount(source: string, target: string): void {

@@ -3,6 +3,10 @@ import { checked, OwnedFd } from "./fd.ts";
 import { blockingLibc, errno, libc } from "./libc.ts";
 import { inNetns, type NetnsHandle } from "./netns.ts";
 
+/** The netlink family of nftables, conntrack and others (include/uapi/linux/netlink.h). */
+export const NETLINK_NETFILTER = 12;
+
+const NETLINK_ROUTE = 0;
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0x80000;
@@ -21,6 +25,8 @@ const MSG_DONTWAIT = 0x40;
 export interface NetlinkSocketOptions {
   /** The network namespace it works in; the caller's by default. The descriptor may be closed afterwards. */
   readonly netns?: NetnsHandle | undefined;
+  /** The netlink family, such as {@linkcode NETLINK_NETFILTER}; NETLINK_ROUTE by default. */
+  readonly protocol?: number | undefined;
   /** Multicast groups to join (`RTNLGRP_*`, not bit masks). */
   readonly groups?: readonly number[] | undefined;
   /** Size of the kernel's receive queue in bytes. */
@@ -30,7 +36,7 @@ export interface NetlinkSocketOptions {
 }
 
 /**
- * A NETLINK_ROUTE socket (netlink(7), rtnetlink(7)) that carries bytes to and from the kernel.
+ * A netlink socket (netlink(7), rtnetlink(7)), of NETLINK_ROUTE unless another family is asked for, that carries bytes to and from the kernel.
  *
  * It is connected to the kernel, which keeps other processes' messages out. Extended acknowledgements, capped
  * acknowledgements and strict checking of dump requests are on where the kernel knows them.
@@ -51,7 +57,8 @@ export class NetlinkSocket implements Disposable {
    * @throws {SysError} If the namespace cannot be entered or the socket cannot be set up
    */
   static open(options: NetlinkSocketOptions = {}): NetlinkSocket {
-    const fd = options.netns === undefined ? openSocket() : inNetns(options.netns, openSocket);
+    const open = () => openSocket(options.protocol ?? NETLINK_ROUTE);
+    const fd = options.netns === undefined ? open() : inNetns(options.netns, open);
     try {
       configure(fd, options);
       return new NetlinkSocket(fd);
@@ -126,8 +133,8 @@ export class NetlinkSocket implements Disposable {
   }
 }
 
-function openSocket(): OwnedFd {
-  const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
+function openSocket(protocol: number): OwnedFd {
+  const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
   return new OwnedFd(checked(fd, "socket", "to open a netlink socket"));
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Errno, errnoName, SysError } from "./errno.ts";
-import { OwnedFd } from "./fd.ts";
+import { checked, OwnedFd } from "./fd.ts";
 import { FdReceiver, FdReceiverError } from "./fd_receiver.ts";
 import { libc } from "./libc.ts";
 import {
@@ -18,8 +18,16 @@ import {
   listNamedNetns,
   openNamedNetns,
 } from "./named_netns.ts";
-import { poll, POLLIN, pollSync } from "./poll.ts";
-import { openPacketSocket, sendFrame } from "./packet_socket.ts";
+import { poll, POLLIN, pollSync, Waiter } from "./poll.ts";
+import {
+  type FilterInstruction,
+  openPacketListener,
+  openPacketSocket,
+  type PacketListenerOptions,
+  receiveFrame,
+  sendFrame,
+} from "./packet_socket.ts";
+import { ReadableSet } from "./readable_set.ts";
 import { readSysctl, SysctlError, writeSysctl } from "./sysctl.ts";
 import { MessageArena, openUnixDatagram, sendFd, unixAddress } from "./unix_datagram.ts";
 
@@ -248,6 +256,65 @@ Deno.test("Poll tells when a datagram is there", async () => {
   sendFds(path, [], encode("x"));
   assert.equal(await waiting, POLLIN);
   assert.equal(pollSync(socket.fd, POLLIN, 0), POLLIN);
+});
+
+Deno.test("Of many descriptors those with something to read are told, and none any more that was removed", async () => {
+  using set = new ReadableSet();
+  await using waiter = new Waiter(set.fd);
+  const descriptors = [1, 2, 3].map(() => new OwnedFd(checked(libc.eventfd(0, 0), "eventfd", "")));
+  using owned = new DisposableStack();
+  for (const descriptor of descriptors) {
+    owned.use(descriptor);
+    set.add(descriptor.fd);
+  }
+  const [first, second, third] = descriptors.map(({ fd }) => fd);
+  assert.ok(first !== undefined && second !== undefined && third !== undefined);
+  assert.deepEqual(set.ready(), []);
+  const told = waiter.readable();
+  const one = new BigUint64Array([1n]);
+  libc.write(second, one, 8n);
+  assert.equal(await told, true);
+  assert.deepEqual(set.ready(), [second]);
+  libc.write(third, one, 8n);
+  assert.deepEqual(set.ready().toSorted(), [second, third].toSorted());
+  set.delete(second);
+  assert.deepEqual(set.ready(), [third]);
+});
+
+Deno.test("A listener gets the frames of its link that pass its filter, and no others", async () => {
+  using netns = createNetns();
+  const listen = (options: Partial<PacketListenerOptions>) =>
+    inNetns(netns, () => openPacketListener({ ifindex: 1, protocol: 0x0806, filter, ...options }));
+  // Lets a frame through whose second half word is 0x0102.
+  const filter: FilterInstruction[] = [
+    [0x28, 0, 0, 2],
+    [0x15, 0, 1, 0x0102],
+    [0x06, 0, 0, 0xffff],
+    [0x06, 0, 0, 0],
+  ];
+  assert.throws(() => listen({ ifindex: 999 }), SysError);
+  assert.throws(() => listen({ filter: [[0x28, 0, 0, 2]] }), SysError); // it never ends
+  using socket = listen({});
+  using sender = inNetns(netns, openPacketSocket);
+  const buffer = new Uint8Array(new ArrayBuffer(60));
+  // Listening to a link that is down is told once.
+  assert.throws(() => receiveFrame(socket, buffer), SysError);
+  const path = `/proc/${Deno.pid}/fd/${netns.fd}`;
+  const up = new Deno.Command("nsenter", {
+    args: [`--net=${path}`, "ip", "link", "set", "lo", "up"],
+  });
+  assert.ok((await up.output()).success);
+  assert.equal(receiveFrame(socket, buffer), undefined);
+  const frame = (...start: number[]) => {
+    const bytes = new Uint8Array(new ArrayBuffer(100));
+    bytes.set(start);
+    bytes.set([0x08, 0x06], 12);
+    return bytes;
+  };
+  sendFrame(sender, 1, frame(0xff, 0xff, 1, 1));
+  sendFrame(sender, 1, frame(0xff, 0xff, 1, 2));
+  assert.equal(receiveFrame(socket, buffer), 100);
+  assert.deepEqual(buffer, frame(0xff, 0xff, 1, 2).subarray(0, 60));
 });
 
 Deno.test("A frame goes out of a link of the socket's namespace", () => {

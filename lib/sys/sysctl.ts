@@ -1,4 +1,4 @@
-import { CodedError } from "../errors.ts";
+import { CodedError, messageOf } from "../errors.ts";
 
 /** A sysctl could not be read or written. Codes: `SysctlPath`, `SysctlRead`, `SysctlWrite`. */
 export class SysctlError extends CodedError {}
@@ -16,7 +16,11 @@ export function readSysctl(key: readonly string[]): string {
   try {
     return Deno.readTextFileSync(path).trimEnd();
   } catch (cause) {
-    throw new SysctlError("SysctlRead", `Failed to read the sysctl "${key.join(".")}"`, { cause });
+    throw new SysctlError(
+      "SysctlRead",
+      `Failed to read the sysctl "${key.join(".")}": ${messageOf(cause)}`,
+      { cause },
+    );
   }
 }
 
@@ -32,7 +36,7 @@ export function writeSysctl(key: readonly string[], value: string | number): voi
   } catch (cause) {
     throw new SysctlError(
       "SysctlWrite",
-      `Failed to write "${value}" to the sysctl "${key.join(".")}"`,
+      `Failed to write "${value}" to the sysctl "${key.join(".")}": ${messageOf(cause)}`,
       { cause },
     );
   }

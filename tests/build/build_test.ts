@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { build } from "../../build.ts";
 import { bundleProgram, compileBundle, findDenort } from "../../build/compile.ts";
 import { programs } from "../../build/program.ts";
+import { wrapBundle } from "../../build/runtime.ts";
 
 const root = join(import.meta.dirname ?? ".", "..", "..");
 const decoder = new TextDecoder();
@@ -66,7 +67,7 @@ Deno.test("The bundled plugin runs without PATH and HOME in any folder, says not
     assert.equal(JSON.parse(decoder.decode(stdout)).cniVersion, "0.4.0");
   }
   const names = [...Deno.readDirSync(dir.path)].map((entry) => entry.name).sort();
-  assert.deepEqual(names, [".build.json", "deno", plugin.name]);
+  assert.deepEqual(names, [".build.json", "deno", "licenses.txt", plugin.name, "sbom.cdx.json"]);
 });
 
 Deno.test("The bundled plugin runs by a link in another folder and after its own folder was moved", async () => {
@@ -78,6 +79,48 @@ Deno.test("The bundled plugin runs by a link in another folder and after its own
   assert.equal((await runVersion(link, "/")).code, 0);
   await Deno.rename(made, moved);
   assert.equal((await runVersion(join(moved, plugin.name), "/")).code, 0);
+});
+
+Deno.test("A program that is a script runs by a link, by a relative path and elsewhere, and its errors name its own lines", async () => {
+  using dir = temporary();
+  const daemon = programs.find((program) => program.form === "script");
+  assert.ok(daemon);
+  await build({ out: dir.path, only: daemon.name, progress: () => {} });
+  const run = async (command: string, cwd: string, ...args: string[]) => {
+    const env = { NO_COLOR: "1" };
+    const options = { args, cwd, env, clearEnv: true, stdin: "null" } as const;
+    const { code, stdout, stderr } = await new Deno.Command(command, options).output();
+    return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  };
+  const moved = join(dir.path, "moved to");
+  await Deno.mkdir(moved);
+  for (const name of [daemon.name, "deno"]) {
+    await Deno.rename(join(dir.path, name), join(moved, name));
+  }
+  const link = join(dir.path, "link");
+  await Deno.symlink(join(moved, daemon.name), link);
+  await Deno.symlink(join(moved, "deno"), join(dir.path, "deno"));
+  for (const command of [link, `./${daemon.name}`]) {
+    const { code, stdout, stderr } = await run(command, moved, "version", "--json");
+    assert.deepEqual([code, stderr], [0, ""]);
+    assert.equal(JSON.parse(stdout).runtime, `deno ${Deno.version.deno}`);
+  }
+  assert.equal((await run(link, "/", "nothing")).code, 2);
+  // A throw in place of the last line, which the starter reads as any other.
+  const text = await Deno.readTextFile(join(moved, daemon.name));
+  const lines = text.trimEnd().split("\n").length;
+  await Deno.writeTextFile(join(moved, daemon.name), `${text.trimEnd()}\nthrow new Error("x");`);
+  assert.match((await run(link, "/")).stderr, RegExp(`/link:${lines + 1}:7`));
+});
+
+Deno.test("What V8 alone reads is ASCII: one other character doubles what its text takes", async () => {
+  using dir = temporary();
+  const daemon = programs.find((program) => program.form === "script");
+  assert.ok(daemon);
+  const bundle = await bundleProgram(daemon, join(dir.path, "bundle"), daemon.form);
+  const wrapped = await wrapBundle(daemon, bundle, dir.path, dir.path);
+  assert.match(await Deno.readTextFile(bundle), /[^\0-\x7f]/);
+  assert.doesNotMatch(await Deno.readTextFile(wrapped), /[^\0-\x7f]/);
 });
 
 Deno.test("A second build does nothing, one after damage builds again", async () => {
@@ -96,7 +139,7 @@ Deno.test("A second build does nothing, one after damage builds again", async ()
 
 Deno.test("The plugin's bundle and its share of a compiled binary stay tiny", async () => {
   using dir = temporary();
-  const bundle = await bundleProgram(plugin, join(dir.path, "plugin.js"));
+  const bundle = await bundleProgram(plugin, join(dir.path, "plugin.js"), "module");
   const { size } = await Deno.stat(bundle);
   assert.ok(size <= pluginBundleLimit, `The bundle has ${size} bytes`);
 

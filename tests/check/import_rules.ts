@@ -29,9 +29,25 @@ const inAny = (path: string, ...places: string[]) => places.some((place) => path
 /** Files that compute and do nothing else. */
 const pureFiles: readonly string[] = [
   "daemon/reconcile/plan.ts",
+  "daemon/reconcile/plan_input.ts",
   "daemon/reconcile/difference.ts",
   "daemon/reconcile/firewall.ts",
+  "daemon/reconcile/firewall_sets.ts",
+  "daemon/reconcile/firewall_spec.ts",
+  "daemon/reconcile/nft_json.ts",
   "daemon/ipam/allocator.ts",
+  "daemon/install/conflist.ts",
+  "daemon/install/frr_daemons.ts",
+  "daemon/install/frr_plan.ts",
+  "daemon/install/kubeconfig.ts",
+  "daemon/install/launcher.ts",
+  "daemon/install/layout.ts",
+  "daemon/install/options.ts",
+  "daemon/install/plan.ts",
+  "daemon/install/removal_plan.ts",
+  "daemon/install/report.ts",
+  "daemon/install/server_ini.ts",
+  "daemon/install/units.ts",
   "frr/render.ts",
   "frr/diff.ts",
 ];
@@ -91,7 +107,7 @@ const importRules: readonly {
     broken: (path, { target, typeOnly }) =>
       pureFiles.includes(path) && !typeOnly &&
       (target.startsWith("lib/sys/") || target.startsWith("lib/netlink/") ||
-        target.startsWith("node:")),
+        target.startsWith("node:") && target !== "node:path"),
   },
 ];
 
@@ -118,7 +134,7 @@ export function importViolations(sources: readonly Source[]): Violation[] {
   const shipped = sources.filter(({ path }) => isProduct(path) && !isTest(path));
   return [
     ...shipped.flatMap(violationsOf),
-    ...pluginPackages(new Map(shipped.map((source) => [source.path, source]))),
+    ...pluginCosts(new Map(shipped.map((source) => [source.path, source]))),
   ];
 }
 
@@ -139,8 +155,8 @@ function violationsOf(source: Source): Violation[] {
   return [...broken, ...calls, ...impure];
 }
 
-/** npm packages anywhere in what the plugin loads: each costs every pod milliseconds. */
-function pluginPackages(files: ReadonlyMap<string, Source>): Violation[] {
+/** npm packages and Node's timers anywhere in what the plugin loads: each costs every pod milliseconds. */
+function pluginCosts(files: ReadonlyMap<string, Source>): Violation[] {
   const seen = new Set<string>();
   const queue = ["plugin.ts"];
   const violations: Violation[] = [];
@@ -155,6 +171,13 @@ function pluginPackages(files: ReadonlyMap<string, Source>): Violation[] {
           path,
           message: `imports "${target}", and the plugin loads this file`,
         });}
+    }
+    if (/(?<![.\w])set(Timeout|Interval)\b/.test(withoutComments(source.text))) {
+      violations.push({
+        path,
+        message: "calls a timer that loads Node's, and the plugin loads this file: " +
+          "AbortSignal.timeout does not",
+      });
     }
   }
   return violations;

@@ -45,6 +45,18 @@ Deno.test("what the rules allow passes: ports, types, comments, tests", () => {
   assert.deepEqual(messages("frr/agent.ts", `import { Hono } from "hono";`), []);
 });
 
+Deno.test("a timer of Node's deep in what the plugin loads is found, elsewhere it is nobody's business", () => {
+  const timer = "const timer = setTimeout(() => {}, 1000);";
+  const violations = importViolations([
+    { path: "plugin.ts", text: `import { a } from "./lib/a.ts";` },
+    { path: "lib/a.ts", text: timer },
+    { path: "lib/b.ts", text: timer },
+  ]);
+  assert.deepEqual(violations.map(({ path }) => path), ["lib/a.ts"]);
+  const spared = "// Not setTimeout\nconst signal = AbortSignal.timeout(1000);";
+  assert.deepEqual(importViolations([{ path: "plugin.ts", text: spared }]), []);
+});
+
 Deno.test("a package deep in what the plugin loads is found", () => {
   const violations = importViolations([
     { path: "plugin.ts", text: `import { a } from "./lib/a.ts";` },

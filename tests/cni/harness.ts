@@ -1,4 +1,4 @@
-/** A node for the plugin's tests: the real server and handlers, with a bridge in a namespace of its own instead of a VRF. */
+/** A node for the plugin's tests: the real server and handlers, with bridges in a namespace of its own instead of VRFs. */
 import { join } from "node:path";
 import { FakePool } from "../../daemon/handlers/testing/fakes.ts";
 import { createAddHandler } from "../../daemon/handlers/add.ts";
@@ -10,6 +10,8 @@ import { KeyLocks } from "../../daemon/handlers/key_locks.ts";
 import { createStatusHandler } from "../../daemon/handlers/status.ts";
 import { domain } from "../../daemon/handlers/testing/fakes.ts";
 import { createLogger } from "../../daemon/log.ts";
+import { createGatherWishes } from "../../daemon/wishes/attachment_wishes.ts";
+import type { AttachmentPoint } from "../../daemon/kernel/port.ts";
 import { podNetwork } from "../../daemon/pod/network.ts";
 import {
   type CniServer,
@@ -89,6 +91,7 @@ export class Node implements AsyncDisposable {
   /** What the server was made of. */
   readonly options: CniServerOptions;
   readonly #host: OwnedFd;
+  readonly #bridges = new Map<number, AttachmentPoint>();
   #server: CniServer | undefined;
 
   private constructor(changes: NodeChanges) {
@@ -137,7 +140,23 @@ export class Node implements AsyncDisposable {
     };
   }
 
-  /** Names of the host ends in the bridge. */
+  /** Makes the bridge of a VRF, with the gateway of a /26 block. */
+  addBridge(vrf: number, gateway: string): AttachmentPoint {
+    const { connection } = this;
+    const bridge = `l3br-${vrf}`;
+    const bridgeIndex = createLink(connection, {
+      name: bridge,
+      kind: { type: "bridge" },
+      mtu: 1450,
+      up: true,
+    });
+    addAddress(connection, { index: bridgeIndex, address: gateway, prefixLength: 26 });
+    const point = { connection, bridgeIndex, bridge, mtu: 1450, stretched: false };
+    this.#bridges.set(vrf, point);
+    return point;
+  }
+
+  /** Names of the host ends in the bridges. */
   hostEnds(): string[] {
     return listLinks(this.connection, { kind: "veth" }).map((link) => link.name);
   }
@@ -159,24 +178,24 @@ export class Node implements AsyncDisposable {
 
   #options(changes: Partial<AddDeps> = {}): CniServerOptions {
     const { connection, pool, metrics } = this;
-    const bridgeIndex = createLink(connection, {
-      name: "l3br-200",
-      kind: { type: "bridge" },
-      mtu: 1450,
-      up: true,
-    });
-    addAddress(connection, { index: bridgeIndex, address: "10.150.0.1", prefixLength: 26 });
+    const first = this.addBridge(200, "10.150.0.1");
     const deps: AddDeps = {
       pool,
       network: podNetwork,
       kernel: {
         connection: () => connection,
-        attachmentPoint: () => ({ connection, bridgeIndex, bridge: "l3br-200", mtu: 1450 }),
+        attachmentPoint: (vrf) => this.#bridges.get(vrf) ?? first,
       },
       host: connection,
       locks: new KeyLocks(),
       changed: () => {},
       resolveDomain: () => domain,
+      domainNamed: (name) => name === domain.name ? domain : undefined,
+      gatherWishes: createGatherWishes({
+        findPod: () => Promise.resolve(undefined),
+        hasInterface: (containerId, ifname) =>
+          pool.ofContainer(containerId).some((row) => row.ifname === ifname),
+      }),
       awaitReady: () => Promise.resolve(),
       ...changes,
     };

@@ -321,7 +321,7 @@ Deno.test("A command that takes too long is stopped and undone", async () => {
   await using node = await Node.start({
     server: { commandTimeoutMs: 100 },
     deps: {
-      awaitReady: (_vrf, _block, given) =>
+      awaitReady: (_vrf, _blocks, given) =>
         new Promise((_, reject) => given.addEventListener("abort", () => reject(given.reason))),
     },
   });

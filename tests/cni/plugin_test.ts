@@ -159,7 +159,7 @@ Deno.test("A plugin that is killed while it waits has its ADD undone", async () 
   let waiting = false;
   await using node = await Node.start({
     deps: {
-      awaitReady: (_vrf, _block, signal) =>
+      awaitReady: (_vrf, _blocks, signal) =>
         new Promise((_, reject) => {
           waiting = true;
           signal.addEventListener("abort", () => reject(signal.reason));
@@ -199,6 +199,28 @@ Deno.test("Commands that run at shutdown finish", async () => {
   assert.deepEqual(pod.interfaces(), ["lo", "eth0"]);
 });
 
+Deno.test("Commands that wait for what does not come are undone at shutdown", async () => {
+  let waiting = false;
+  await using node = await Node.start({
+    server: { graceMs: 50 },
+    deps: {
+      awaitReady: (_vrf, _blocks, given) => {
+        waiting = true;
+        return new Promise((_, reject) =>
+          given.addEventListener("abort", () => reject(given.reason))
+        );
+      },
+    },
+  });
+  using pod = new Pod();
+  const adding = execPlugin(sourcePlugin, cniEnv("ADD", pod), node.config());
+  await eventually(() => waiting, "the ADD to wait");
+  await node.stop();
+  assert.equal((await adding).answer?.["code"], 11);
+  assert.deepEqual(pod.interfaces(), ["lo"]);
+  assert.equal(node.pool.rows.size, 0);
+});
+
 Deno.test("The built plugin attaches many pods at once, and no descriptor is lost", async () => {
   const dir = await Deno.makeTempDir({ prefix: "pr2t-cni-" });
   try {
@@ -213,7 +235,7 @@ Deno.test("The built plugin attaches many pods at once, and no descriptor is los
           pods.map((pod, at) => execPlugin(plugin, cniEnv(command, pod, `c${at}`), node.config())),
         );
       for (const run of await all("ADD")) assert.equal(run.code, 0, JSON.stringify(run));
-      const addresses = node.pool.list().map((row) => row.address);
+      const addresses = node.pool.list().map((row) => row.allocations[0]?.address);
       assert.equal(new Set(addresses).size, 16);
       assert.equal(node.hostEnds().length, 16);
       for (const pod of pods) assert.deepEqual(pod.interfaces(), ["lo", "eth0"]);
@@ -242,13 +264,13 @@ function expectedResult(cniVersion: string, pod: Pod, node: Node): Record<string
       { name: row?.hostIfname, mac: host?.mac, ...mtu },
       { name: "eth0", mac: row?.mac, sandbox: pod.path, ...mtu },
     ],
-    ips: [{
-      ...(old ? { version: "4" } : {}),
-      address: `${row?.address}/26`,
-      gateway: "10.150.0.1",
+    ips: row?.allocations.map(({ address, prefixLength, gateway }, index) => ({
+      ...(old ? { version: ["4", "6"][index] } : {}),
+      address: `${address}/${prefixLength}`,
+      gateway,
       interface: 1,
-    }],
-    routes: [{ dst: "0.0.0.0/0", gw: "10.150.0.1" }],
+    })),
+    routes: [{ dst: "0.0.0.0/0", gw: "10.150.0.1" }, { dst: "::/0", gw: "fd00:150::1" }],
     dns: {},
   };
 }

@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { Lab, RunningNode } from "../lab/lab.ts";
 import { kubectl } from "../lab/machines.ts";
 import { ipJson } from "../lab/pods.ts";
+import { podNamespaceDirectory } from "./containerd.ts";
 
 /** A row of the daemon's journal. */
 export interface AttachmentRow {
@@ -84,6 +85,6 @@ export async function podVeths(node: RunningNode): Promise<string[]> {
 
 /** Network namespaces that the CRI has made on a node. */
 export async function podNamespaces(node: RunningNode): Promise<string[]> {
-  const names = (await node.holder.run(["ls", "/run/netns"])).split("\n");
-  return names.filter((name) => name.startsWith("cni-"));
+  const list = `if [ -e ${podNamespaceDirectory} ]; then ls ${podNamespaceDirectory}; fi`;
+  return (await node.holder.run(["sh", "-ec", list])).split("\n").filter(Boolean);
 }

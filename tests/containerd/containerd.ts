@@ -18,14 +18,17 @@ const started = "The container runs";
 /** Path of containerd's socket, on the node. */
 export const containerdSocket = `${runtimeDirectory}/containerd.sock`;
 
+/** Where the CRI keeps the pods' network namespaces, on the node. */
+export const podNamespaceDirectory = `${runtimeDirectory}/state/io.containerd.grpc.v1.cri/netns`;
+
 /** What containerd is started with. */
 export interface ContainerdOptions {
   /** The node. */
   readonly holder: Holder;
   /** Directory for the logs. */
   readonly directory: string;
-  /** Folder with the built plugin. */
-  readonly dist: string;
+  /** Folder with the built plugin; absent where something else shall install it. */
+  readonly dist?: string;
   /** Name of containerd's namespace; its containers' control groups are below it on the whole machine. */
   readonly namespace: string;
 }
@@ -85,7 +88,11 @@ export async function startContainerd(options: ContainerdOptions): Promise<Conta
 
 /** Makes the image that pods are made of known to containerd's CRI. */
 export async function importImage(holder: Holder): Promise<void> {
-  const archive = await makeImage(holder);
+  await importArchive(holder, await makeImage(holder));
+}
+
+/** Makes the images of an archive known to containerd's CRI. */
+export async function importArchive(holder: Holder, archive: string): Promise<void> {
   await holder.run([
     "ctr",
     ...["--address", containerdSocket, "--namespace", "k8s.io"],
@@ -166,4 +173,6 @@ disabled_plugins = [
   sandbox_image = "${imageName}"
   disable_apparmor = true
   restrict_oom_score_adj = true
+  # Each entry of /run/netns is a VRF for zebra.
+  netns_mounts_under_state_dir = true
 `;

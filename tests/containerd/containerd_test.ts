@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { applyTenants } from "../lab/demo_lab.ts";
 import { type Lab, openLab, removeAbandonedLabs, type RunningNode, startLab } from "../lab/lab.ts";
-import { startDaemon } from "../lab/machines.ts";
+import { startApi } from "../lab/machines.ts";
 import { repository } from "../lab/options.ts";
 import { executeRaw, until } from "../lab/process.ts";
 import { answerPort, outsideName, tenants, underlay } from "../lab/topology.ts";
@@ -25,8 +25,9 @@ import {
   podNamespaces,
   podVeths,
 } from "./attachments.ts";
-import { connectCri, type CriClient, CriError } from "./cri.ts";
-import { pluginDirectory, runtimeDirectory } from "./node_directories.ts";
+import { killDaemon, startDaemonAgain } from "./daemon_restart.ts";
+import { connectCri, type CriClient, CriError, type SandboxConfig } from "./cri.ts";
+import { runtimeDirectory } from "./node_directories.ts";
 import { respondWith, rootFileSystem } from "./root_file_system.ts";
 import {
   cgroupPrefix,
@@ -234,7 +235,7 @@ function connectNodeCri(): CriClient {
 
 /** Runs a test's part with pods that the CRI starts, and ends those that are left. */
 async function withPods(
-  pods: readonly { readonly name: string; readonly namespace: string }[],
+  pods: readonly Pick<SandboxConfig, "name" | "namespace" | "annotations">[],
   use: (ids: readonly string[], cri: CriClient) => Promise<void>,
 ): Promise<void> {
   using cri = connectNodeCri();
@@ -305,6 +306,35 @@ labTest("the kubelet's interface starts pods in the domains of their namespaces"
   await assertNothingAttached();
 });
 
+labTest(
+  "a pod's annotations come from the runtime itself, so that no API is needed for them",
+  async () => {
+    const pod = (ips: string) => ({
+      name: "wishing",
+      namespace: "team-a",
+      annotations: { "cni.pyroute2.org/ips": ips },
+    });
+    const capabilities = { "io.kubernetes.cri.pod-annotations": true };
+    await containerd.configure([{ ...ours, capabilities }]);
+    await lab.api.run(["pkill", "-KILL", "-f", "[ ]apiserver --data-dir"]);
+    try {
+      await withPods([pod("10.150.0.40")], async ([id = ""], cri) => {
+        assert.equal(await cri.podAddress(id), "10.150.0.40");
+      });
+      await assert.rejects(
+        () => withPods([pod("10.151.0.40")], () => Promise.resolve()),
+        (error) =>
+          error instanceof CriError && /in the prefix "10\.150\.0\.0\/16"/.test(error.message),
+      );
+    } finally {
+      await startApi(lab, dist, signal);
+      await containerd.configure([ours]);
+      await endSandboxes();
+    }
+    await assertNothingAttached();
+  },
+);
+
 labTest("what a runtime never detaches is released when the daemon starts again", async () => {
   // Without an eye on it, this ctr never calls the plugins with DEL.
   const run = ["run", "--detach", "--cni", "--rootfs", rootFileSystem, "forgotten"];
@@ -313,37 +343,15 @@ labTest("what a runtime never detaches is released when the daemon starts again"
   assert.equal(await answerOnNode(address), "forgotten");
   await containerd.ctr(["task", "rm", "--force", "forgotten"]);
   await containerd.ctr(["container", "rm", "forgotten"]);
-  await killDaemon();
-  await startDaemonAgain();
+  await killDaemon(node);
+  await startDaemonAgain(lab, node, dist, signal);
   await assertNothingAttached();
 });
-
-async function killDaemon(): Promise<void> {
-  await node.holder.run(["pkill", "-KILL", "-f", "pyroute2-cni.* daemon|main.ts daemon"]);
-  await until("the daemon's end", patience, async () => {
-    const { code } = await executeRaw(
-      node.holder.inside(["pgrep", "-f", "pyroute2-cni.* daemon|main.ts daemon"]),
-    );
-    return code === 0 ? undefined : true;
-  });
-}
-
-/** Starts the daemon; resolves when the plugin says so, for the node's state in the API may be of the daemon before. */
-async function startDaemonAgain(): Promise<void> {
-  await startDaemon(lab, node, dist, signal);
-  const words = ["env", "CNI_COMMAND=STATUS", `${pluginDirectory}/${ours.type}`];
-  const stdin = JSON.stringify({ ...ours, cniVersion: "1.1.0", name: networkName });
-  await until(
-    "the plugin's STATUS",
-    patience,
-    () => node.holder.run(words, { stdin }).then(() => true),
-  );
-}
 
 labTest(
   "without a daemon no container starts, the runtime says why, and nothing is left",
   async () => {
-    await killDaemon();
+    await killDaemon(node);
     try {
       const refused = {
         message: /Expected the daemon to listen on ".*\/pyroute2\/api", found nobody/,
@@ -356,7 +364,7 @@ labTest(
       assert.deepEqual(attachmentRows(lab, node), []);
       assert.deepEqual(await podVeths(node), []);
     } finally {
-      await startDaemonAgain();
+      await startDaemonAgain(lab, node, dist, signal);
       await endSandboxes();
     }
     await withContainers(["refused"], async ([retried]) => {

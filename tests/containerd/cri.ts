@@ -12,6 +12,8 @@ export interface SandboxConfig {
   readonly namespace: string;
   /** Its UID. */
   readonly uid: string;
+  /** Its annotations. */
+  readonly annotations?: Readonly<Record<string, string>>;
   /** Directory for its logs, on the node. */
   readonly logDirectory: string;
   /** Path of the control group that its containers' are in. */
@@ -64,12 +66,13 @@ export function connectCri(path: string): CriClient {
   };
 }
 
-/** PodSandboxConfig: metadata, hostname, log_directory, linux.cgroup_parent. */
+/** PodSandboxConfig: metadata, hostname, log_directory, annotations, linux.cgroup_parent. */
 function sandboxMessage(config: SandboxConfig): Message {
   return {
     1: { 1: config.name, 2: config.uid, 3: config.namespace },
     2: config.name,
     3: config.logDirectory,
+    7: Object.entries(config.annotations ?? {}).map(([key, value]) => ({ 1: key, 2: value })),
     8: { 1: config.cgroupParent },
   };
 }

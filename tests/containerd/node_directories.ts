@@ -32,7 +32,7 @@ for directory in /etc/cni /opt/cni /var/lib/cni; do
   mount -t tmpfs tmpfs $directory
 done
 mkdir -p ${configurationDirectory} ${pluginDirectory}
-cp "$2/pyroute2-cni-plugin" ${pluginDirectory}
+if [ -n "$2" ]; then cp "$2/pyroute2-cni-plugin" ${pluginDirectory}; fi
 ln -s /usr/lib/cni/* ${pluginDirectory} # containerd's CRI calls "loopback" for every pod
 `;
 
@@ -41,12 +41,12 @@ ln -s /usr/lib/cni/* ${pluginDirectory} # containerd's CRI calls "loopback" for 
  *
  * @param holder The node
  * @param shared A directory of the host that the node goes on sharing
- * @param dist Folder with the built plugin
+ * @param dist Folder with the built plugin; absent where something else shall install it
  */
 export async function makeNodeDirectories(
   holder: Holder,
   shared: string,
-  dist: string,
+  dist: string | undefined,
 ): Promise<void> {
-  await holder.run(["sh", "-ec", script, "sh", shared, dist]);
+  await holder.run(["sh", "-ec", script, "sh", shared, dist ?? ""]);
 }

@@ -1,9 +1,9 @@
 /** As much of the protocol buffers' encoding as the CRI client needs: texts, messages and numbers by field number. */
 
-/** A message to encode: fields by number; a record is a message inside. */
+/** A message to encode: fields by number; a record is a message inside, an array a repeated one. */
 export interface Message {
   /** A field's content. */
-  readonly [field: number]: string | number | Message;
+  readonly [field: number]: string | number | Message | readonly Message[];
 }
 
 const varintType = 0;
@@ -17,8 +17,10 @@ export function encode(message: Message): Uint8Array<ArrayBuffer> {
       bytes.push(...varint(Number(field) << 3 | varintType), ...varint(value));
       continue;
     }
-    const content = typeof value === "string" ? new TextEncoder().encode(value) : encode(value);
-    bytes.push(...varint(Number(field) << 3 | lengthType), ...varint(content.length), ...content);
+    for (const one of Array.isArray(value) ? value : [value]) {
+      const content = typeof one === "string" ? new TextEncoder().encode(one) : encode(one);
+      bytes.push(...varint(Number(field) << 3 | lengthType), ...varint(content.length), ...content);
+    }
   }
   return new Uint8Array(bytes);
 }

@@ -1,8 +1,8 @@
 /** What containers consist of: busybox alone, as a directory and as an image. */
-import { createHash } from "node:crypto";
 import { locate } from "../prerequisites.ts";
 import type { Holder } from "../lab/holder.ts";
 import { answerPort } from "../lab/topology.ts";
+import { archiveImages } from "./image_archive.ts";
 import { runtimeDirectory } from "./node_directories.ts";
 
 /** Directory with the containers' root file system, on the node. */
@@ -25,7 +25,7 @@ export async function makeRootFileSystem(holder: Holder): Promise<void> {
     "-ec",
     `mkdir -p "$0/bin" "$0/dev" "$0/etc" "$0/proc" "$0/run" "$0/sys" "$0/tmp"
     cp "$1" "$0/bin/busybox"
-    for name in cat echo hostname ip nc sh sleep true; do ln -s busybox "$0/bin/$name"; done`,
+    for name in cat echo hostname httpd ip nc rm sh sleep touch true; do ln -s busybox "$0/bin/$name"; done`,
     rootFileSystem,
     busybox ?? "/bin/busybox",
   ]);
@@ -41,19 +41,13 @@ export async function makeImage(holder: Holder): Promise<string> {
     folder,
     rootFileSystem,
   ]);
-  const [digest = ""] = (await holder.run(["sha256sum", `${folder}/layer.tar`])).split(" ");
-  const configuration = JSON.stringify({
-    architecture: Deno.build.arch === "aarch64" ? "arm64" : "amd64",
-    os: "linux",
-    config: { Entrypoint: ["/bin/nc", "-ll", "-p", String(answerPort), "-e", "/bin/hostname"] },
-    rootfs: { type: "layers", diff_ids: [`sha256:${digest}`] },
-  });
-  const file = `${createHash("sha256").update(configuration).digest("hex")}.json`;
-  const manifest = [{ Config: file, RepoTags: [imageName], Layers: ["layer.tar"] }];
-  for (const [name, text] of [[file, configuration], ["manifest.json", JSON.stringify(manifest)]]) {
-    await holder.run(["sh", "-ec", `cat > "$0"`, `${folder}/${name}`], { stdin: text ?? "" });
-  }
   const archive = `${runtimeDirectory}/image.tar`;
-  await holder.run(["tar", "-C", folder, "-cf", archive, "manifest.json", file, "layer.tar"]);
+  const entrypoint = ["/bin/nc", "-ll", "-p", String(answerPort), "-e", "/bin/hostname"];
+  await archiveImages(
+    holder,
+    folder,
+    [{ reference: imageName, layers: ["layer.tar"], entrypoint }],
+    archive,
+  );
   return archive;
 }

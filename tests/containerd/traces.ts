@@ -3,13 +3,14 @@ import { ignoreMissing, labNames } from "../lab/directory.ts";
 
 const cgroupRoot = "/sys/fs/cgroup";
 
-/** What every control group of these tests begins with; the lab's name follows. */
-export const cgroupPrefix = "pr2t-";
+/** What every control group of a lab's begins with; the lab's name follows. Others' are none of ours to remove. */
+export const cgroupPrefix = "pr2t-lab-";
 
-/** Paths that a container runtime and CNI write by themselves on a machine. */
+/** Paths that a container runtime, CNI and a kubelet write by themselves on a machine. */
 const builtInPaths = [
   ...["/etc/cni", "/etc/containerd", "/opt/cni", "/opt/containerd"],
   ...["/run/containerd", "/run/cni", "/run/runtime", "/var/lib/cni", "/var/lib/containerd"],
+  ...["/var/lib/kubelet", "/var/log/containers", "/var/log/pods"],
 ];
 
 /** The state of these paths on the host: one line for each file, with size and time of change. */

@@ -83,17 +83,14 @@ const crash = fc.tuple(nodeIndex, domain, container, fc.nat(6), fc.nat(40), fc.b
 const crashWhileReleasing = fc.tuple(nodeIndex, fc.nat(40)).map(([node, turns]) =>
   new Step(`crashWhileReleasing(${node}, ${turns})`, async (world) => {
     const victim = world.node(node);
-    victim.pool.collectGarbage([], world.signal).catch(() => {});
+    victim.collectGarbage([]).catch(() => {});
     await pass(turns);
     victim.restart(true);
   })
 );
 
 const reboot = nodeIndex.map((node) =>
-  new Step(`reboot(${node})`, (world) => {
-    world.api.executeLate();
-    world.node(node).reboot();
-  })
+  new Step(`reboot(${node})`, (world) => world.node(node).reboot())
 );
 
 const deliver = nodeIndex.map((node) =>
@@ -109,13 +106,24 @@ const advance = fc.constantFrom(20, 700, 70_000).map((ms) =>
 
 const collect = fc.tuple(nodeIndex, fc.subarray([...domains])).map(([node, live]) =>
   new Step(`collect(${node}, ${live.map(({ vrf }) => vrf)})`, async (world) => {
-    await world.node(node).pool.collectGarbage(live, world.signal);
+    await world.node(node).collectGarbage(live);
   })
 );
 
 const removeDomain = fc.tuple(nodeIndex, domain).map(([node, { vrf }]) =>
   new Step(`removeDomain(${node}, ${vrf})`, async (world) => {
-    await world.node(node).pool.releaseDomain(vrf, world.signal);
+    await world.node(node).releaseDomain(vrf);
+  })
+);
+
+/** What the node knows of its blocks when it is back: its journal, its journal and the list, or the list alone. */
+const back = fc.constantFrom("stays", "restarts", "restarts without the list", "reboots");
+const removeDomainLate = fc.tuple(nodeIndex, domain, back).map(([node, { vrf }, how]) =>
+  new Step(`removeDomainLate(${node}, ${vrf}, "${how}")`, async (world) => {
+    const victim = world.node(node);
+    await victim.releaseDomainLate(vrf);
+    if (how === "reboots") victim.reboot();
+    else if (how !== "stays") victim.restart(how === "restarts");
   })
 );
 
@@ -151,6 +159,7 @@ const steps = fc.commands(
     advance,
     collect,
     removeDomain,
+    removeDomainLate,
     trouble,
     executeLate,
     converge,

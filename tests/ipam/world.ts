@@ -1,9 +1,10 @@
 /** Several nodes with their pools on one API, for the model test: they crash, reboot and lag behind. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { ipv4ToNumber } from "../../lib/net/address.ts";
+import { formatAddress, parseAddress } from "../../lib/net/address.ts";
 import { createAddressPool } from "../../daemon/ipam/address_pool.ts";
-import { capacityOf, parseRange } from "../../daemon/ipam/block_range.ts";
+import { blockConditions } from "../../daemon/ipam/block_conditions.ts";
+import { capacityOf, lastUsable, parseRange } from "../../daemon/ipam/block_range.ts";
 import { codeOf } from "../../daemon/ipam/errors.ts";
 import { type AttachmentStore, openJournal } from "../../daemon/ipam/journal.ts";
 import type {
@@ -22,15 +23,28 @@ import {
   settle,
 } from "../../daemon/ipam/testing/fake_blocks.ts";
 import { createLogger } from "../../daemon/log.ts";
+import { ipBlockName } from "../../daemon/resources/ip_block.ts";
 
-/** Two tenants with the same prefix: eight blocks of five pods each. */
-export const domains: readonly PoolDomain[] = [200, 300].map((vrf) => ({
-  name: `tenant-${vrf}`,
-  vrf,
-  prefix: "10.150.0.0/26",
-  blockLength: 29,
-  addressLength: 29,
+/** Eight blocks of five pods each, and eight of six. */
+const four = { prefix: "10.150.0.0/26", blockLength: 29, addressLength: 29 };
+const six = { prefix: "fd00:150::/122", blockLength: 125, addressLength: 125 };
+
+/** Three tenants with the same prefixes: one has IPv4, one both, one IPv6 alone. */
+export const domains: readonly PoolDomain[] = [[four], [four, six], [six]].map((ranges, index) => ({
+  name: `tenant-${200 + index * 100}`,
+  vrf: 200 + index * 100,
+  ranges,
 }));
+
+/** How many pods a domain has room for: the IP version with fewer addresses runs out first. */
+function roomOf(domain: PoolDomain): number {
+  return 8 * Math.min(...domain.ranges.map(({ prefix }) => prefix.includes(":") ? 6 : 5));
+}
+
+/** All addresses of a row as one text. */
+function addressesOf(row: Attachment): string {
+  return row.allocations.map(({ address }) => address).join(" ");
+}
 
 /** Codes with which a reservation may fail. */
 const excuses = ["ClaimFailed", "BlocksExhausted"];
@@ -48,10 +62,17 @@ export function ownerOf(index: number): AttachmentOwner & { readonly netnsPath: 
   };
 }
 
+/** Whether the model's nth container wishes to have the same addresses again. */
+function keeps(index: number): boolean {
+  return index % 5 === 0;
+}
+
 /** A node. */
 export class SimulatedNode {
   /** Addresses that were answered, by the container's id. */
   readonly answered = new Map<string, string>();
+  /** Addresses that stay a pod's, by VRF and pod. */
+  readonly #kept = new Map<string, string>();
   readonly name: string;
   readonly cache: FakeBlockCache;
   readonly #world: World;
@@ -91,6 +112,8 @@ export class SimulatedNode {
 
   /** The machine dies: its pods and its journal are gone. */
   reboot(): void {
+    // What had not been written to the API is lost.
+    this.#kept.clear();
     this.#process.kill();
     this.#journal[Symbol.dispose]();
     if (this.#path !== ":memory:") Deno.removeSync(join(this.#path, ".."), { recursive: true });
@@ -110,18 +133,50 @@ export class SimulatedNode {
     const owner = ownerOf(index);
     const before = this.answered.get(owner.containerId);
     try {
-      const row = await process.pool.reserve(domain, owner, this.#world.signal);
+      const keep = keeps(index) ? { keep: "on-node" as const } : {};
+      const wish = { addresses: [], ...keep };
+      const kept = this.#kept.get(`${domain.vrf} ${owner.pod}`);
+      const row = await process.pool.reserve(domain, owner, this.#world.signal, wish);
       if (process !== this.#process) return;
+      if (kept !== undefined) assert.equal(addressesOf(row), kept, "what is kept is given again");
+      if (keeps(index)) this.#kept.set(`${domain.vrf} ${owner.pod}`, addressesOf(row));
       if (before !== undefined) {
-        assert.equal(row.address, before, "the same key has the same address");
+        assert.equal(addressesOf(row), before, "the same key has the same addresses");
       }
-      this.answered.set(owner.containerId, row.address);
+      this.answered.set(owner.containerId, addressesOf(row));
     } catch (error) {
       if (process !== this.#process) return;
       if (codeOf(error) === "KeyInOtherDomain") {
         assert.notEqual(this.#journal.find(owner)?.vrf, domain.vrf);
       } else assert.ok(excuses.includes(codeOf(error)), String(error));
     }
+  }
+
+  /** As the pool's method: what was kept in the domains that are not live is free. */
+  collectGarbage(live: readonly PoolDomain[]): Promise<unknown> {
+    this.#forget((vrf) => !live.some((domain) => domain.vrf === vrf));
+    return this.pool.collectGarbage(live, this.#world.signal);
+  }
+
+  /** As the pool's method. */
+  releaseDomain(vrf: number): Promise<unknown> {
+    this.#forget((other) => other === vrf);
+    return this.pool.releaseDomain(vrf, this.#world.signal);
+  }
+
+  /** All pods of a domain end and the domain goes, but no deletion is answered; those come true later. */
+  async releaseDomainLate(vrf: number): Promise<void> {
+    for (const row of this.rows()) if (row.vrf === vrf) this.release(row);
+    this.#world.deletionsAreLate = true;
+    try {
+      await this.releaseDomain(vrf);
+    } finally {
+      this.#world.deletionsAreLate = false;
+    }
+  }
+
+  #forget(gone: (vrf: number) => boolean): void {
+    for (const key of this.#kept.keys()) if (gone(parseInt(key))) this.#kept.delete(key);
   }
 
   release(key: AttachmentKey): void {
@@ -177,12 +232,15 @@ export class World implements Disposable {
   readonly random: () => number;
   /** How often a request fails, and in which ways. */
   trouble: { readonly rate: number; readonly faults: readonly Fault[] } = { rate: 0, faults: [] };
+  /** Whether each deletion takes effect only after its sender has given up. */
+  deletionsAreLate = false;
   readonly #stop = new AbortController();
 
   constructor(seed: number, nodeCount: number, directory?: string) {
     this.random = mulberry32(seed);
     this.api.turns = () => Math.floor(this.random() * 6);
-    this.api.fault = () => {
+    this.api.fault = (verb) => {
+      if (verb === "delete" && this.deletionsAreLate) return "late";
       if (this.random() >= this.trouble.rate) return "none";
       return this.trouble.faults[Math.floor(this.random() * this.trouble.faults.length)] ?? "none";
     };
@@ -208,14 +266,16 @@ export class World implements Disposable {
     for (const node of this.nodes) {
       const rows = node.rows();
       for (const row of rows) {
-        const key = `${row.vrf} ${row.address}`;
-        assert.equal(seen.get(key), undefined, `${key} on ${node.name} and ${seen.get(key)}`);
-        seen.set(key, node.name);
+        for (const { address } of row.allocations) {
+          const key = `${row.vrf} ${address}`;
+          assert.equal(seen.get(key), undefined, `${key} on ${node.name} and ${seen.get(key)}`);
+          seen.set(key, node.name);
+        }
         checkRow(row);
       }
-      const onDisk = new Map(rows.map((row) => [row.containerId, row.address]));
+      const onDisk = new Map(rows.map((row) => [row.containerId, addressesOf(row)]));
       for (const [id, address] of node.answered) assert.equal(onDisk.get(id), address, id);
-      for (const row of rows) node.answered.set(row.containerId, row.address);
+      for (const row of rows) node.answered.set(row.containerId, addressesOf(row));
     }
   }
 
@@ -233,26 +293,48 @@ export class World implements Disposable {
     for (const object of this.api.objects()) {
       const owner = this.nodes.find(({ name }) => name === object.spec.nodeName);
       const range = parseRange(object.spec.cidr);
-      const inside = owner?.rows().filter((row) =>
-        row.vrf === object.spec.vrfTable && row.block === range.cidr
-      ) ?? [];
-      const allocations = Object.fromEntries([
-        [`10.150.0.${(range.first & 255) + 1}`, "gateway"],
-        ...inside.map((row) => [row.address, row.podUid === "" ? row.containerId : row.podUid]),
-      ]);
-      const expected = { allocated: inside.length + 1, capacity: capacityOf(range), allocations };
+      const inside = owner?.rows().filter(({ vrf }) => vrf === object.spec.vrfTable)
+        .flatMap((row) =>
+          row.allocations.filter(({ block }) => block === range.cidr)
+            .map(({ address }) => [address, row.podUid === "" ? row.containerId : row.podUid])
+        ) ?? [];
+      const { kept = {} } = object.status ?? {};
+      const given = { ...mapValues(kept, () => "kept"), ...Object.fromEntries(inside) };
+      const expected = {
+        allocated: Object.keys(given).length + 1,
+        capacity: capacityOf(range),
+        allocations: { [formatAddress(range.family, range.first + 1n)]: "gateway", ...given },
+        ...object.status?.kept === undefined ? {} : { kept },
+      };
       // A block that is being given back is not written any more.
       if (
-        owner?.pool.blocks().some(({ name }) =>
-          name === object.metadata.name
-        )
+        owner?.pool.blocks().some(({ name }) => name === object.metadata.name)
       ) {
-        assert.deepEqual(object.status, expected, object.metadata.name);
+        const { conditions, epoch: _, ...status } = object.status ?? {};
+        assert.deepEqual(status, expected, object.metadata.name);
+        const told = conditions?.map(({ lastTransitionTime: _, ...verdict }) => verdict);
+        const problems = owner.pool.problems();
+        assert.deepEqual(told, blockConditions(object.metadata.name, problems));
+        for (const [address, { until }] of Object.entries(kept)) {
+          assert.equal(
+            given[address] === "kept",
+            until !== undefined,
+            `${address} is kept or in use`,
+          );
+        }
       } else assert.equal(inside.length, 0);
     }
+    for (const node of this.nodes) {
+      for (const { name } of node.pool.blocks()) {
+        const holder = this.api.object(name)?.spec.nodeName;
+        assert.equal(holder, node.name, `${name} is held by ${node.name} and by the API's word`);
+      }
+    }
     for (const row of this.nodes.flatMap((node) => node.rows())) {
-      const name = `vrf-${row.vrf}-${row.block.replaceAll(/[./]/g, "-")}`;
-      assert.ok(this.api.object(name), `${name} is claimed while "${row.containerId}" is in it`);
+      for (const { block } of row.allocations) {
+        const name = ipBlockName(row.vrf, block);
+        assert.ok(this.api.object(name), `${name} is claimed while "${row.containerId}" is in it`);
+      }
     }
   }
 
@@ -262,16 +344,17 @@ export class World implements Disposable {
     await this.converge();
     for (const node of this.nodes) {
       for (const { vrf } of domains) {
-        await drive(this.clock, node.pool.releaseDomain(vrf, this.signal));
+        await drive(this.clock, node.releaseDomain(vrf));
       }
     }
     assert.deepEqual(this.api.objects(), []);
     for (const node of this.nodes) node.cache.deliver();
     const node = this.node(0);
     for (const domain of domains) {
-      const containers = Array.from({ length: 8 * 5 + 3 }, (_, i) => domain.vrf * 1000 + i);
+      const room = roomOf(domain);
+      const containers = Array.from({ length: room + 3 }, (_, i) => domain.vrf * 1000 + i);
       await drive(this.clock, Promise.all(containers.map((i) => node.reserve(domain, i))));
-      assert.equal(node.rows().filter(({ vrf }) => vrf === domain.vrf).length, 8 * 5);
+      assert.equal(node.rows().filter(({ vrf }) => vrf === domain.vrf).length, room);
       assert.ok(
         node.pool.problems().some(({ vrf, code }) =>
           vrf === domain.vrf && code === "BlocksExhausted"
@@ -287,12 +370,24 @@ export class World implements Disposable {
   }
 }
 
+function mapValues<T, U>(record: Readonly<Record<string, T>>, map: (value: T) => U) {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
+}
+
 function checkRow(row: Attachment): void {
-  const range = parseRange(row.block);
-  const address = ipv4ToNumber(row.address);
-  assert.equal(range.length, 29);
-  assert.ok(address > range.first + 1 && address < range.last, `${row.address} of ${row.block}`);
-  assert.equal(ipv4ToNumber(row.gateway), range.first + 1);
+  const wanted = domains.find(({ vrf }) => vrf === row.vrf)?.ranges ?? [];
+  assert.deepEqual(
+    row.allocations.map(({ block }) => block.includes(":")),
+    wanted.map(({ prefix }) => prefix.includes(":")),
+    "an address of each IP version, or none",
+  );
+  for (const { address, block, gateway } of row.allocations) {
+    const range = parseRange(block);
+    const { value } = parseAddress(address);
+    assert.equal(range.length, range.family === 4 ? 29 : 125);
+    assert.ok(value > range.first + 1n && value <= lastUsable(range), `${address} of ${block}`);
+    assert.equal(parseAddress(gateway).value, range.first + 1n);
+  }
 }
 
 function mulberry32(seed: number): () => number {

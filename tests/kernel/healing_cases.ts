@@ -1,7 +1,7 @@
 /** Cases: what was changed by hand is noticed, and mended with no more than it takes. */
 import assert from "node:assert/strict";
 import type { VrfBackend } from "../../daemon/kernel/port.ts";
-import { KernelNode } from "./kernel_node.ts";
+import { KernelNode, portOf } from "./kernel_node.ts";
 import { type Namespace, Segment, succeed } from "./segment.ts";
 
 /** Changes to VRF 200 by lines of `ip`, in the namespace of its bridge. */
@@ -54,7 +54,7 @@ const changesOfContainer: Readonly<Record<VrfBackend, readonly (readonly string[
     ["address add 10.99.0.1/24 dev host"],
     ["route del default"],
     ["route replace default dev host protocol 142"],
-    ["route del unreachable 10.150.0.0/16 metric 4294967295"],
+    ["route del unreachable 10.150.0.0/16 metric 16777215"],
     ["route add 10.77.0.0/16 dev host protocol 142"],
     // A device whose socket is in the VRF's namespace reaches no other node.
     ["link del l3vx-50200", vxlanLine({}), "link set l3vx-50200 master l3br-200 up"],
@@ -122,10 +122,33 @@ export function registerHealingCases(backend: VrfBackend): void {
     assert.deepEqual(ports.map(({ ifname }) => ifname).toSorted(), ["l3vx-50200", "pod1"]);
   });
 
+  test("a VRF of which zebra is told again keeps its pods, and whoever watches hears of it", async () => {
+    await using segment = await Segment.create(1);
+    using node = new KernelNode(segment, backend);
+    const spec = node.spec({ vrf: 200, blocks: ["10.150.0.0"] });
+    node.apply(spec);
+    await node.pod(segment, "pod1", 200, "10.150.0.2");
+    const { bridgeIndex } = node.kernel.attachmentPoint(200);
+    using watcher = Deno.watchFs(node.place.netnsDir);
+    node.kernel.announceVrf("vrf-200");
+    node.kernel.announceVrf("vrf-300");
+    if (backend === "netns") {
+      const heard = new Set<string>();
+      for await (const { kind, paths } of watcher) {
+        for (const path of paths) if (path.endsWith("/vrf-200")) heard.add(kind);
+        if (heard.has("create") && heard.has("remove")) break;
+      }
+    }
+    assert.ok(node.isAsWished(spec));
+    assert.equal(node.kernel.attachmentPoint(200).bridgeIndex, bridgeIndex);
+    const ports = await node.space(200).rows("link", "show", "master", "l3br-200");
+    assert.ok(ports.some(({ ifname }) => ifname === "pod1"));
+  });
+
   test("a bridge that was deleted or left by hand gets its pods back", async () => {
     await using segment = await Segment.create(1);
     using node = new KernelNode(segment, backend);
-    const overlay = { ports: ["pod1", "gone"] };
+    const overlay = { ports: [portOf("pod1", "10.150.0.2"), portOf("gone", "10.150.0.3")] };
     const spec = node.spec({ vrf: 200, blocks: ["10.150.0.0"], overlay });
     node.apply(spec);
     await node.pod(segment, "pod1", 200, "10.150.0.2");
@@ -148,10 +171,11 @@ export function registerHealingCases(backend: VrfBackend): void {
   test("pods move to the other bridge when their overlay changes its type", async () => {
     await using segment = await Segment.create(1);
     using node = new KernelNode(segment, backend);
-    const before = node.spec({ vrf: 200, blocks: ["10.150.0.0"], overlay: { ports: ["pod1"] } });
+    const ports = [portOf("pod1", "10.150.0.2")];
+    const before = node.spec({ vrf: 200, blocks: ["10.150.0.0"], overlay: { ports } });
     node.apply(before);
     await node.pod(segment, "pod1", 200, "10.150.0.2");
-    const overlay = { type: "l2vni", vni: 51200, ports: ["pod1"] } as const;
+    const overlay = { type: "l2vni", vni: 51200, ports } as const;
     const after = node.spec({ vrf: 200, blocks: ["10.150.0.0"], overlay });
     for (const wished of after.overlays) node.kernel.ensureOverlay(after, wished);
     const [port] = await node.space(200).rows("link", "show", "dev", "pod1");

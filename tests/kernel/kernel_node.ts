@@ -4,16 +4,17 @@ import { NetlinkConnection } from "../../lib/netlink/connection.ts";
 import type { OwnedFd } from "../../lib/sys/fd.ts";
 import { NetlinkSocket } from "../../lib/sys/netlink_socket.ts";
 import type { NetnsHandle } from "../../lib/sys/netns.ts";
-import { bridgeMac, bridgeName, vrfName, vxlanName } from "../../daemon/kernel/names.ts";
+import { bridgeMac, bridgeName, podMac, vrfName, vxlanName } from "../../daemon/kernel/names.ts";
 import { openKernel } from "../../daemon/kernel/open_kernel.ts";
 import type {
   Kernel,
   ObservedVrf,
   OverlaySpec,
+  PodPort,
   VrfBackend,
   VrfSpec,
 } from "../../daemon/kernel/port.ts";
-import { Namespace, type Segment, type SegmentNode } from "./segment.ts";
+import { Namespace, type Segment, type SegmentNode, succeed } from "./segment.ts";
 
 /** What a test wants of a VRF; the rest follows. */
 export interface VrfWish {
@@ -21,6 +22,8 @@ export interface VrfWish {
   readonly vrf: number;
   /** Blocks of a /26 each, by their network addresses. */
   readonly blocks: readonly string[];
+  /** Blocks of a /64 each, by their network addresses; without this the VRF has no IPv6. */
+  readonly blocks6?: readonly string[];
   /** Changes to the overlay. */
   readonly overlay?: Partial<OverlaySpec>;
   /** Another table. */
@@ -29,6 +32,9 @@ export interface VrfWish {
 
 /** The prefix of every VRF in these tests: tenants overlap. */
 export const prefix = "10.150.0.0/16";
+
+/** Their IPv6 prefix, where they have one. */
+export const prefix6 = "fd00:150::/48";
 
 /** A node with an open kernel that counts the changes it asks for. */
 export class KernelNode implements Disposable {
@@ -74,15 +80,18 @@ export class KernelNode implements Disposable {
   }
 
   /** The complete specification for a wish. */
-  spec({ vrf, blocks, overlay, table = vrf * 10 + 200 }: VrfWish): VrfSpec {
+  spec({ vrf, blocks, blocks6, overlay, table = vrf * 10 + 200 }: VrfWish): VrfSpec {
     const vni = overlay?.vni ?? 50_000 + vrf;
     const type = overlay?.type ?? "l3vni";
     return {
       vrf,
       name: vrfName(vrf),
       table,
-      prefix,
-      blocks: blocks.map((block) => `${block}/26`),
+      prefixes: blocks6 === undefined ? [prefix] : [prefix, prefix6],
+      blocks: [
+        ...blocks.map((block) => `${block}/26`),
+        ...(blocks6 ?? []).map((block) => `${block}/64`),
+      ],
       overlays: [{
         type,
         vni,
@@ -92,7 +101,10 @@ export class KernelNode implements Disposable {
         vxlan: vxlanName(type, vni),
         mac: bridgeMac(`node-${this.#index}`, vrf),
         mtu: 1450,
-        gateways: blocks.map((block) => ({ address: gatewayOf(block), prefixLength: 26 })),
+        gateways: [
+          ...blocks.map((block) => ({ address: gatewayOf(block), prefixLength: 26 })),
+          ...(blocks6 ?? []).map((block) => ({ address: `${block}1`, prefixLength: 64 })),
+        ],
         ports: [],
         ...overlay,
       }],
@@ -141,6 +153,7 @@ export class KernelNode implements Disposable {
     await this.space(vrf).ip(
       `link add ${name} type veth peer name eth0 netns ${podName}`,
       `link set ${name} master ${bridge} mtu 1450 up`,
+      `link set ${name} type bridge_slave hairpin on`,
     );
     await pod.ip(
       "link set lo up",
@@ -148,6 +161,19 @@ export class KernelNode implements Disposable {
       "link set eth0 mtu 1450 up",
       `route add default via ${gatewayOf(address)}`,
     );
+    return pod;
+  }
+
+  /** The same with an IPv6 address besides. */
+  async dualPod(
+    segment: Segment,
+    name: string,
+    vrf: number,
+    [address, address6]: readonly [string, string],
+  ): Promise<Namespace> {
+    const pod = await this.pod(segment, name, vrf, address);
+    await pod.ip(`address add ${address6}/64 dev eth0 nodad`);
+    await pod.ip6(`route add default via ${gatewayOf6(address6)}`);
     return pod;
   }
 
@@ -173,11 +199,42 @@ export class KernelNode implements Disposable {
   }
 }
 
+/** A pod as the reconciler knows it. */
+export function portOf(name: string, ...addresses: string[]): PodPort {
+  const mac = podMac(200, addresses[0] ?? "");
+  return { name, mac, addresses, ifname: "eth0", netnsPath: `/run/netns/${name}` };
+}
+
+/** What FRR would install for a type-5 route: the other node's blocks through its router MAC. */
+export async function pointTo(node: KernelNode, own: VrfSpec, other: VrfSpec): Promise<void> {
+  const [overlay] = own.overlays;
+  const [remote] = other.overlays;
+  assert.ok(overlay && remote);
+  const { bridge, vxlan } = overlay;
+  const space = node.space(own.vrf);
+  const master = (await space.rows("-d", "link", "show", "dev", bridge))[0]?.master;
+  const table = master === undefined ? "main" : String(own.table);
+  await space.ip(
+    `neighbour add ${remote.local} lladdr ${remote.mac} dev ${bridge} nud permanent`,
+    ...other.blocks.filter((block) => !block.includes(":")).map((block) =>
+      `route add ${block} via ${remote.local} dev ${bridge} onlink table ${table}`
+    ),
+  );
+  const entry = ["fdb", "append", remote.mac, "dev", vxlan, "dst", remote.local, "self", "static"];
+  await succeed(space.command("bridge", ...entry));
+  await succeed(space.command("bridge", "fdb", "append", remote.mac, "dev", vxlan, "master"));
+}
+
 /** The first usable address of the /26 that an address is in. */
 export function gatewayOf(address: string): string {
   const octets = address.split(".").map(Number);
   const last = octets.pop() ?? 0;
   return [...octets, (last & 0xc0) + 1].join(".");
+}
+
+/** The first usable address of the /64 that an address of the form `a:b:c:d::e` is in. */
+export function gatewayOf6(address: string): string {
+  return `${address.slice(0, address.indexOf("::"))}::1`;
 }
 
 /** Messages in a datagram that are not RTM_GET*: the message types come in fours, of which "get" is the third. */

@@ -1,7 +1,7 @@
 /** Cases: packets get where they shall, and nowhere else. */
 import assert from "node:assert/strict";
-import type { VrfBackend, VrfSpec } from "../../daemon/kernel/port.ts";
-import { KernelNode, prefix } from "./kernel_node.ts";
+import type { VrfBackend } from "../../daemon/kernel/port.ts";
+import { KernelNode, pointTo, prefix } from "./kernel_node.ts";
 import { Answerer, Segment, succeed } from "./segment.ts";
 
 const port = 8080;
@@ -93,24 +93,4 @@ export function registerPacketCases(backend: VrfBackend): void {
     ]);
     assert.deepEqual(answers, [`outside saw ${address}`, `outside saw ${address}`, undefined]);
   });
-}
-
-/** What FRR would install for a type-5 route: the other node's blocks through its router MAC. */
-async function pointTo(node: KernelNode, own: VrfSpec, other: VrfSpec): Promise<void> {
-  const [overlay] = own.overlays;
-  const [remote] = other.overlays;
-  assert.ok(overlay && remote);
-  const { bridge, vxlan } = overlay;
-  const space = node.space(own.vrf);
-  const master = (await space.rows("-d", "link", "show", "dev", bridge))[0]?.master;
-  const table = master === undefined ? "main" : String(own.table);
-  await space.ip(
-    `neighbour add ${remote.local} lladdr ${remote.mac} dev ${bridge} nud permanent`,
-    ...other.blocks.map((block) =>
-      `route add ${block} via ${remote.local} dev ${bridge} onlink table ${table}`
-    ),
-  );
-  const entry = ["fdb", "append", remote.mac, "dev", vxlan, "dst", remote.local, "self", "static"];
-  await succeed(space.command("bridge", ...entry));
-  await succeed(space.command("bridge", "fdb", "append", remote.mac, "dev", vxlan, "master"));
 }

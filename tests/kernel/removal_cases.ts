@@ -1,8 +1,10 @@
 /** Cases: what is removed leaves nothing, and nothing else is touched. */
 import assert from "node:assert/strict";
+import { openKernelTraces } from "../../daemon/install/kernel_traces.ts";
 import type { VrfBackend } from "../../daemon/kernel/port.ts";
+import { createNodeFirewall } from "../../daemon/reconcile/node_firewall.ts";
 import { KernelNode } from "./kernel_node.ts";
-import { type Namespace, Segment } from "./segment.ts";
+import { type Namespace, Segment, succeed } from "./segment.ts";
 
 /** Registers the cases for a backend. */
 export function registerRemovalCases(backend: VrfBackend): void {
@@ -53,6 +55,49 @@ export function registerRemovalCases(backend: VrfBackend): void {
     });
   });
 
+  test("the removal of an installation finds all of it, pods and what was made by hand among it, and nothing of others", async () => {
+    await using segment = await Segment.create(1);
+    using node = new KernelNode(segment, backend);
+    const { host, netnsDir } = node.place;
+    await host.ip(
+      "link add l3br-300 type bridge",
+      "route add 10.5.0.0/16 dev lo table 2300",
+      "rule add priority 11000 to 10.5.0.0/16 table 2300",
+    );
+    const before = await contents(host);
+    using netns = host.open();
+    const signal = AbortSignal.timeout(60_000);
+    const firewall = createNodeFirewall(host.path);
+    using traces = openKernelTraces(firewall, { hostNetns: netns, netnsDir });
+    assert.deepEqual([await traces.list(signal), traces.pods()], [[], []]);
+    await traces.remove(signal);
+    const specs = [200, 400].map((vrf) => node.spec({ vrf, blocks: ["10.150.0.0"] }));
+    for (const spec of specs) node.apply(spec);
+    await node.pod(segment, "web", 200, "10.150.0.2");
+    await node.space(200).ip('link set web alias "pyroute2-cni/c0ffee/eth0"');
+    node.kernel.syncRules([{ priority: 32000, table: 2200, fwmark: 200 }]);
+    await host.ip(
+      "rule add priority 11000 not from 10.6.0.0/16 table 2200 protocol 142",
+      "route add 10.7.0.0/16 dev lo table 2999 proto 142",
+    );
+    await firewall.sync({ outward: ["eth0"], markMask: 0xff, vrfs: [] }, signal);
+    assert.deepEqual(traces.pods(), [{ ifname: "web", alias: "pyroute2-cni/c0ffee/eth0" }]);
+    const found = await traces.list(signal);
+    for (
+      const what of ["pod interface web", "VRF vrf-200", "VRF vrf-400", /rule/, /route/, /nft/]
+    ) {
+      const has = (line: string) => typeof what === "string" ? line === what : what.test(line);
+      assert.ok(found.some(has), `${what} in ${found}`);
+    }
+    await traces.remove(signal);
+    assert.deepEqual([await traces.list(signal), traces.pods()], [[], []]);
+    await until(async () => {
+      assert.deepEqual(await contents(host), before);
+    });
+    assert.deepEqual([...Deno.readDirSync(netnsDir)].map(({ name }) => name), []);
+    assert.equal((await succeed(host.command("nft", "list", "tables"))).trim(), "");
+  });
+
   test("links of others with such names are neither seen nor removed", async () => {
     await using segment = await Segment.create(1);
     using node = new KernelNode(segment, backend);
@@ -76,7 +121,7 @@ export function registerRemovalCases(backend: VrfBackend): void {
 }
 
 /** All that a namespace holds of links, addresses, routes and rules; the kernel's own rule for VRFs aside, which stays. */
-async function contents(namespace: Namespace): Promise<Record<string, string[]>> {
+export async function contents(namespace: Namespace): Promise<Record<string, string[]>> {
   const links = await namespace.rows("address");
   const routes = [
     ...await namespace.rows("-4", "route", "show", "table", "all"),
@@ -96,7 +141,7 @@ async function contents(namespace: Namespace): Promise<Record<string, string[]>>
 }
 
 /** Polls an assertion: the kernel takes namespaces apart in the background. */
-async function until(assertion: () => Promise<void>): Promise<void> {
+export async function until(assertion: () => Promise<void>): Promise<void> {
   const deadline = AbortSignal.timeout(20_000);
   for (;;) {
     try {

@@ -57,6 +57,12 @@ export class Namespace {
     await succeed(this.command("ip", "-batch", "-"), lines.map((line) => `${line}\n`).join(""));
   }
 
+  /** The same for IPv6, where a line does not tell. */
+  async ip6(...lines: readonly string[]): Promise<void> {
+    const command = this.command("ip", "-6", "-batch", "-");
+    await succeed(command, lines.map((line) => `${line}\n`).join(""));
+  }
+
   /** Rows of one `ip -j` command. */
   async rows(...args: readonly string[]): Promise<Record<string, unknown>[]> {
     const text = await succeed(this.command("ip", "-j", ...args));
@@ -80,24 +86,27 @@ export class Namespace {
 export class Answerer implements AsyncDisposable {
   readonly #listener: Deno.TcpListener;
   readonly #done: Promise<void>;
+  readonly #kept = new DisposableStack();
 
-  /** Listens in the namespace; the socket stays there. */
+  /** Listens in the namespace; the socket stays there. With `keep` no connection ends before the server does. */
   constructor(
     namespace: Namespace,
     port: number,
     answer: (peer: string) => string,
     hostname = "0.0.0.0",
+    keep = false,
   ) {
     using netns = namespace.open();
     this.#listener = inNetns(netns, () => Deno.listen({ hostname, port }));
-    this.#done = this.#serve(answer);
+    this.#done = this.#serve(answer, keep);
   }
 
-  async #serve(answer: (peer: string) => string): Promise<void> {
+  async #serve(answer: (peer: string) => string, keep: boolean): Promise<void> {
     for await (const connection of this.#listener) {
-      using open = connection;
-      await open.write(new TextEncoder().encode(answer(open.remoteAddr.hostname)))
+      await connection.write(new TextEncoder().encode(answer(connection.remoteAddr.hostname)))
         .catch(() => undefined);
+      if (keep) this.#kept.use(connection);
+      else connection.close();
     }
   }
 
@@ -105,6 +114,7 @@ export class Answerer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listener.close();
     await this.#done;
+    this.#kept.dispose();
   }
 }
 
@@ -162,6 +172,21 @@ export class Segment implements AsyncDisposable {
     this.#names.push(full);
     await succeed(["ip", "netns", "add", full]);
     return new Namespace(`/run/netns/${full}`);
+  }
+
+  /** Makes one more host on the underlay. */
+  async outsideHost(name: string, address: string): Promise<Namespace> {
+    const host = await this.namespace(name);
+    await this.outside.ip(
+      `link add ${name} type veth peer name eth0 netns ${this.#prefix}-${name}`,
+      `link set ${name} master br0 up`,
+    );
+    await host.ip(
+      "link set lo up",
+      `address add ${address}/24 dev eth0`,
+      "link set eth0 up",
+    );
+    return host;
   }
 
   async #build(nodes: number): Promise<void> {

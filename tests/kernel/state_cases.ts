@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { KernelError } from "../../daemon/kernel/errors.ts";
 import { getLink } from "../../lib/netlink/rtnl/link.ts";
 import type { RuleSpec, VrfBackend } from "../../daemon/kernel/port.ts";
+import { watchUnderlay } from "../../daemon/kernel/underlay_watch.ts";
 import { KernelNode } from "./kernel_node.ts";
 import { run, Segment, succeed } from "./segment.ts";
 
@@ -57,6 +58,36 @@ export function registerStateCases(backend: VrfBackend): void {
     });
     const named = kernel.underlay({ ifname: "eth1", address: "10.9.9.1" });
     assert.deepEqual([named.address, named.mtu, named.gateway], ["10.9.9.1", 9000, "10.9.9.254"]);
+  });
+
+  test("a change of the underlay's MTU is told, and no other change is", async () => {
+    await using segment = await Segment.create(1);
+    using node = new KernelNode(segment, backend);
+    const { host } = node.place;
+    using netns = host.open();
+    const controller = new AbortController();
+    const { signal } = controller;
+    let known = node.kernel.underlay();
+    const told: number[] = [];
+    const ready = Promise.withResolvers<void>();
+    const changed = () => {
+      known = node.kernel.underlay();
+      told.push(known.mtu);
+      if (known.mtu === 1300) ready.resolve();
+    };
+    const watching = watchUnderlay({ known: () => known, changed, netns, signal });
+    await host.ip(
+      "link add other type veth peer name rest mtu 1200",
+      "link set other mtu 1200",
+      "link set eth0 alias same",
+      "link set eth0 mtu 1400",
+      "link set eth0 alias still",
+      "link set eth0 mtu 1300",
+    );
+    await ready.promise;
+    controller.abort();
+    await watching;
+    assert.ok(told.every((mtu) => mtu === 1400 || mtu === 1300), told.join());
   });
 
   test("what needs a VRF that is not there is refused", async () => {
@@ -218,27 +249,48 @@ export function registerStateCases(backend: VrfBackend): void {
     const { kernel, place } = node;
     await place.host.ip("rule add priority 9000 from 10.0.0.0/8 lookup 99");
     const rules: RuleSpec[] = [
-      { priority: 32000, table: 2200, fwmark: 200 },
+      { priority: 32000, table: 2200, fwmark: 200, fwmask: 0xffff3fff },
+      { priority: 910, table: 2200, fromVrf: 200, noDefault: true },
+      { priority: 13000, table: 0, action: "unreachable", fromVrf: 200 },
       { priority: 12000, table: 242, dst: "10.244.0.0/16" },
       { priority: 32000, table: 2200, iifname: "lo", dst: "10.150.0.0/26" },
       { priority: 11000, table: 2200, src: "10.1.0.0/16", oifname: "eth0" },
     ];
-    assert.deepEqual(kernel.syncRules(rules), { added: 4, deleted: 0 });
-    assert.deepEqual(kernel.syncRules(rules), { added: 0, deleted: 0 });
-    assert.equal(kernel.observe().rules.length, 4);
+    // The end of a VRF has three names where VRFs are links.
+    const count = rules.length + (backend === "device" ? 2 : 0);
+    const refused: RuleSpec[] = [];
+    assert.deepEqual(kernel.syncRules(rules), { added: count, deleted: 0, refused });
+    assert.deepEqual(kernel.syncRules(rules), { added: 0, deleted: 0, refused });
+    assert.equal(kernel.observe().rules.length, count);
     await place.host.ip(
       "rule del priority 12000",
       "rule add priority 11500 not fwmark 7 lookup 88 protocol 142",
       "rule add priority 11501 iif eth0 lookup 88 protocol 142",
     );
-    assert.deepEqual(kernel.syncRules(rules.slice(0, 3)), { added: 1, deleted: 3 });
+    assert.deepEqual(kernel.syncRules(rules.slice(0, 5)), { added: 1, deleted: 3, refused });
     const left = await place.host.rows("rule");
-    assert.deepEqual(
-      left.filter(({ protocol }) => protocol === "142").map(({ priority }) => priority),
-      [12000, 32000, 32000],
-    );
+    const priorities = left.filter(({ protocol }) => protocol === "142")
+      .map(({ priority }) => priority);
+    assert.deepEqual([...new Set(priorities)], [910, 12000, 13000, 32000]);
     assert.ok(left.some(({ priority }) => priority === 9000));
-    assert.deepEqual(kernel.syncRules([]), { added: 0, deleted: 3 });
+    assert.deepEqual(kernel.syncRules([]), { added: 0, deleted: count - 1, refused });
+  });
+
+  test("a rule that the kernel refuses keeps no other out", async () => {
+    await using segment = await Segment.create(1);
+    using node = new KernelNode(segment, backend);
+    const bad: RuleSpec = { priority: 11000, table: 2200, src: "fd00::/64", dst: "10.0.0.0/8" };
+    const good: RuleSpec[] = [11001, 11002].map((priority) => ({
+      priority,
+      table: 2200,
+      fwmark: 7,
+    }));
+    const { added, refused } = node.kernel.syncRules([bad, ...good]);
+    assert.equal(added, good.length);
+    assert.deepEqual(refused.map(({ rule }) => rule), [bad]);
+    assert.equal(refused[0]?.rule, bad);
+    assert.match(refused[0]?.message ?? "", /EINVAL/);
+    assert.deepEqual(node.kernel.syncRules(good), { added: 0, deleted: 0, refused: [] });
   });
 
   test("the host's other links stay as strict about sources as they were", async () => {

@@ -136,6 +136,7 @@ export const readCases: readonly ApiCase[] = [
         "Prefix",
         "PrefixLen",
         "IPBlockLen",
+        "Prefix6",
         "Ready",
         "Age",
       ]);

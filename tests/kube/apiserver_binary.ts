@@ -8,11 +8,12 @@ import { join } from "node:path";
 import { messageOf } from "../../lib/errors.ts";
 import { kubeNeeds, locate } from "../prerequisites.ts";
 import {
-  buildApiServer,
   type BuildOptions,
-  cachedApiServer,
+  buildProgram,
+  cachedProgram,
   isExecutable,
-} from "./apiserver_build.ts";
+  type Program,
+} from "./program_build.ts";
 
 /** The executables of a real Kubernetes API. */
 export interface KubeBinaries {
@@ -52,7 +53,7 @@ export interface FindOptions extends BuildOptions {
  * @throws The signal's reason, if it has aborted
  */
 export async function findKubeBinaries(options: FindOptions): Promise<KubeProbe> {
-  const apiServer = await findApiServer(options);
+  const apiServer = await findProgram("kube-apiserver", options);
   if (!("path" in apiServer)) return { available: false, reason: apiServer.reason };
   const etcd = await findEtcd(options.assets);
   if (etcd === undefined) {
@@ -65,29 +66,35 @@ export async function findKubeBinaries(options: FindOptions): Promise<KubeProbe>
   return { available: true, binaries: { apiServer: apiServer.path, etcd } };
 }
 
-async function findApiServer(
-  options: FindOptions,
-): Promise<{ readonly path: string } | { readonly reason: string }> {
+/** A program's executable, or why there is none and what would help. */
+export type FoundProgram = { readonly path: string } | { readonly reason: string };
+
+/**
+ * Finds one of Kubernetes' programs: in the folder of the assets, in the cache, or built with Go.
+ *
+ * @throws The signal's reason, if it has aborted
+ */
+export async function findProgram(program: Program, options: FindOptions): Promise<FoundProgram> {
   const { assets } = options;
   if (assets !== undefined && assets !== "") {
-    const path = join(assets, "kube-apiserver");
+    const path = join(assets, program);
     if (await isExecutable(path)) return { path };
     options.report(`KUBEBUILDER_ASSETS is "${assets}", but "${path}" is no executable`);
   }
-  const cached = await cachedApiServer(options.cacheDirectory);
+  const cached = await cachedProgram(program, options.cacheDirectory);
   if (await isExecutable(cached)) return { path: cached };
   const go = options.go === undefined ? await findGo() : options.go ?? undefined;
   if (go === undefined) {
     return {
-      reason: `There is no kube-apiserver in KUBEBUILDER_ASSETS or at "${cached}", and no Go to ` +
+      reason: `There is no ${program} in KUBEBUILDER_ASSETS or at "${cached}", and no Go to ` +
         "build it with: set KUBEBUILDER_ASSETS or install Go",
     };
   }
   try {
-    return { path: await buildApiServer(go, options) };
+    return { path: await buildProgram(go, program, options) };
   } catch (error) {
     options.signal?.throwIfAborted();
-    return { reason: `kube-apiserver could not be built: ${messageOf(error)}` };
+    return { reason: `${program} could not be built: ${messageOf(error)}` };
   }
 }
 

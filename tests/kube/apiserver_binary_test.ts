@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { findKubeBinaries, type FindOptions } from "./apiserver_binary.ts";
-import { cachedApiServer } from "./apiserver_build.ts";
+import { cachedProgram } from "./program_build.ts";
 
 interface World {
   readonly assets: string;
@@ -67,7 +67,7 @@ Deno.test("an aborted build throws the signal's reason", () =>
 
 Deno.test("assets come first, those without an executable are told of and passed over", () =>
   withWorld(async ({ find, assets, cacheDirectory, lines }) => {
-    const cached = await executable(await cachedApiServer(cacheDirectory));
+    const cached = await executable(await cachedProgram("kube-apiserver", cacheDirectory));
     const etcd = join(assets, "etcd");
     const fromCache = await find();
     assert.deepEqual(fromCache, { available: true, binaries: { apiServer: cached, etcd } });
@@ -86,7 +86,7 @@ while [ "$1" != -o ]; do shift; done
 echo once >> ${built}
 echo '#!/bin/sh' > "$2"; chmod 755 "$2"`,
     );
-    const path = await cachedApiServer(cacheDirectory);
+    const path = await cachedProgram("kube-apiserver", cacheDirectory);
     for (const probe of await Promise.all([find({ go }), find({ go })])) {
       assert.ok(probe.available);
       assert.equal(probe.binaries.apiServer, path);

@@ -268,3 +268,20 @@ Deno.test("embedded API: an informer of client-node sees objects come, change an
     await informer.stop();
     assert.deepEqual(seen, ["add a", "add b", "update b", "delete b"]);
   }));
+
+Deno.test("embedded API: an applied list item without the key by which it is merged is refused with 400", () =>
+  withServer({}, async (world) => {
+    await createDomain(world, "a");
+    const body = domain(world, "a", { status: { conditions: [{ status: "True" }] } });
+    const path = `${domainPath(world, "a")}/status?fieldManager=test`;
+    const answer = await world.api.ask("PATCH", path, { body, type: patchType.apply });
+    assert.deepEqual([answer.status, answer.body["reason"]], [400, "BadRequest"]);
+  }));
+
+Deno.test("embedded API: an applied name that is no text is refused with 400, whatever it has as toString", () =>
+  withServer({}, async (world) => {
+    const body = domain(world, "a", { metadata: { name: { toString: 1, valueOf: 2 } } });
+    const path = `${domainPath(world, "b")}?fieldManager=test`;
+    const answer = await world.api.ask("PATCH", path, { body, type: patchType.apply });
+    assert.deepEqual([answer.status, answer.body["reason"]], [400, "BadRequest"]);
+  }));

@@ -106,6 +106,7 @@ Deno.test("kubectl shows the printer columns of each kind by its short name", ()
       "PREFIX",
       "PREFIXLEN",
       "IPBLOCKLEN",
+      "PREFIX6",
       "READY",
       "AGE",
     ]);
@@ -127,10 +128,16 @@ Deno.test("kubectl shows the printer columns of each kind by its short name", ()
       "READY",
       "AGE",
     ]);
-    assert.deepEqual((await shown("vrp"))[0], ["NAME", "VRFDOMAIN", "AGE"]);
+    assert.deepEqual((await shown("vrp"))[0], [
+      "NAME",
+      "VRFDOMAIN",
+      "ACCEPTED",
+      "READY",
+      "AGE",
+    ]);
     assert.deepEqual((await shown("cnic"))[1]?.slice(0, 3), ["default", "true", "100"]);
     assert.deepEqual((await shown("cnics"))[1]?.slice(0, 2), ["default", "default"]);
-    assert.deepEqual((await shown("vrns"))[0], ["NAME", "READY", "DOMAINS", "PEERS", "AGE"]);
+    assert.deepEqual((await shown("vrns"))[0], ["NAME", "READY", "DOMAINS", "PEERSUP", "AGE"]);
     assert.deepEqual((await shown("ipb"))[1]?.slice(0, 4), [
       "vrf-200-10-150-0-0-26",
       "10.150.0.0/26",

@@ -1,15 +1,16 @@
 /** The demo's lab around a real kube-apiserver: the same tenants, pods and matrix. */
 import assert from "node:assert/strict";
 import { applyTenants, awaitRoutes, measureMatrix, startPods } from "../lab/demo_lab.ts";
-import { type Lab, startLab } from "../lab/lab.ts";
-import { kubeconfig, kubectl } from "../lab/machines.ts";
+import type { Lab } from "../lab/lab.ts";
+import { kubectl } from "../lab/machines.ts";
 import { mismatches } from "../lab/matrix.ts";
 import { repository } from "../lab/options.ts";
-import { addressOf, startPod, stopPod } from "../lab/pods.ts";
+import { addressOf, announcePods, startPod, stopPod, untilKnown } from "../lab/pods.ts";
 import { until } from "../lab/process.ts";
-import { type LabPod, type PlacedPod, underlay } from "../lab/topology.ts";
+import type { LabPod, PlacedPod } from "../lab/topology.ts";
 import { findKubeBinaries } from "./apiserver_binary.ts";
-import { type RealServer, startRealServer } from "./real_server.ts";
+import { startRealLab } from "./real_lab.ts";
+import type { RealServer } from "./real_server.ts";
 
 const dist = `${repository}/dist`;
 /** Seconds that convergence may take. */
@@ -29,27 +30,15 @@ Deno.test.beforeAll(async () => {
   if (!probe.available) return;
   const { binaries } = probe;
   const { signal } = new AbortController();
-  lab = await startLab({
+  ({ lab, server } = await startRealLab({
     name: `real-api-${Deno.pid}`,
     backend: "netns",
     nodes: 2,
     dist,
-    keep: false,
+    binaries,
     signal,
     progress: (line) => console.error(`   ${line}`),
-    startApi: async (lab) => {
-      const directory = `${lab.directory}/kube`;
-      await Deno.mkdir(directory, { mode: 0o700 });
-      server = await startRealServer({
-        binaries,
-        directory,
-        host: underlay.api,
-        machine: lab.api,
-        signal,
-      });
-      await Deno.copyFile(server.kubeconfigPath, kubeconfig(lab));
-    },
-  });
+  }));
   await applyTenants(lab, signal);
   pods = await startPods(lab, dist, signal);
   await awaitRoutes(lab, pods, signal);
@@ -97,16 +86,19 @@ labTest(
       namespace: "team-a",
       tenant: "tenant-a",
     };
+    const [known] = await announcePods(lab, [pod]);
+    assert.ok(known);
+    await untilKnown(node, dist, known);
     await lab.api.run(["pkill", "-KILL", "-x", "kube-apiserver"]);
     await assert.rejects(kubectl(lab, ["get", "vrd", "--request-timeout=2s"]));
-    const address = addressOf(await startPod(node, dist, pod));
+    const address = addressOf(await startPod(node, dist, known));
     assert.match(address, /^10\.150\.0\./);
     await server.startApiServer();
     await until("the block to tell of the pod", patience, async () => {
       const block = await kubectl(lab, ["get", "ipb", "vrf-200-10-150-0-0-26", "-o", "json"]);
       return block.includes(`"${address}"`) ? true : undefined;
     });
-    await stopPod(node, dist, pod);
+    await stopPod(node, dist, known);
     assert.deepEqual(mismatches(await measureMatrix(lab, pods)), []);
   },
 );

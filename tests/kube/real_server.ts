@@ -1,15 +1,32 @@
 /** A real Kubernetes API: etcd and kube-apiserver with the project's CRDs, for as long as a test lasts. */
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { dirname, join } from "node:path";
-import { loadCredentials, writeKubeconfig } from "../../daemon/apiserver/data_dir.ts";
+import {
+  type Credentials,
+  loadCredentials,
+  writeKubeconfig,
+} from "../../daemon/apiserver/data_dir.ts";
 import { execute, type SpawnedProcess, until } from "../lab/process.ts";
 import type { Holder } from "../lab/holder.ts";
 import type { KubeBinaries } from "./apiserver_binary.ts";
 import { customResourceDefinitions } from "./custom_resource_definitions.ts";
-import { apiServerCommand, etcdCommand, type ServerPlace } from "./real_server_commands.ts";
+import {
+  apiServerCommand,
+  apiServiceAddress,
+  etcdCommand,
+  type ServerPlace,
+} from "./real_server_commands.ts";
 
 /** Where the servers run: this machine, or one of a lab. */
 export type Machine = Pick<Holder, "run" | "start">;
+
+/** Somebody with a token and a kubeconfig of their own. */
+export interface ApiClient {
+  /** Name of the user. */
+  readonly user: string;
+  /** Their groups. */
+  readonly groups: readonly string[];
+}
 
 /** How a server is started. */
 export interface RealServerOptions {
@@ -21,6 +38,8 @@ export interface RealServerOptions {
   readonly host?: string;
   /** Where it runs; this machine when absent. */
   readonly machine?: Machine;
+  /** The parts of a cluster that log in beside the administrator; absent when there is to be no cluster, but an API alone. */
+  readonly cluster?: readonly ApiClient[];
   /** Ends the making of it. */
   readonly signal: AbortSignal;
 }
@@ -31,6 +50,10 @@ export interface RealServer extends AsyncDisposable {
   readonly url: string;
   /** Kubeconfig of an administrator. */
   readonly kubeconfigPath: string;
+  /** The certificate authority of its certificate, in PEM. */
+  readonly authority: string;
+  /** Bearer token of the administrator. */
+  readonly token: string;
   /** Makes the server forget all versions up to the present one. */
   forgetHistory(): Promise<void>;
   /** Kills kube-apiserver; etcd and with it the objects stay. */
@@ -39,6 +62,11 @@ export interface RealServer extends AsyncDisposable {
   startApiServer(): Promise<void>;
   /** Runs kubectl as administrator. */
   kubectl(args: readonly string[], stdin?: string): Promise<string>;
+}
+
+/** Where the kubeconfig of a cluster's part is. */
+export function kubeconfigOf(directory: string, { user }: ApiClient): string {
+  return join(directory, `${user.replaceAll(":", "-")}.kubeconfig`);
 }
 
 /** Seconds for a part to come up on a machine that is busy. */
@@ -54,6 +82,7 @@ export async function startRealServer(options: RealServerOptions): Promise<RealS
   const { machine = hereMachine, host = randomLoopback(), signal } = options;
   const directory = options.directory ?? await makeDirectory();
   const place: ServerPlace = { directory, host };
+  const credentials = await loadCredentials(directory, [host, apiServiceAddress], new Date());
   const url = `https://${host}:6443`;
   const kubeconfigPath = join(directory, "kubeconfig");
   const running = new Map<string, SpawnedProcess>();
@@ -73,7 +102,8 @@ export async function startRealServer(options: RealServerOptions): Promise<RealS
       ...(stdin === undefined ? {} : { stdin }),
     });
   const startApiServer = async () => {
-    start("kube-apiserver", apiServerCommand(options.binaries.apiServer, place));
+    const inCluster = options.cluster !== undefined;
+    start("kube-apiserver", apiServerCommand(options.binaries.apiServer, place, inCluster));
     await untilReady("kube-apiserver", running, directory, signal, async () => {
       await kubectl(["get", "--raw", "/readyz", "--request-timeout=5s"]);
       await kubectl(["get", "namespace", "default", "--request-timeout=5s"]);
@@ -82,6 +112,8 @@ export async function startRealServer(options: RealServerOptions): Promise<RealS
   const server: RealServer = {
     url,
     kubeconfigPath,
+    authority: credentials.ca,
+    token: credentials.token,
     forgetHistory: () => compact(host),
     killApiServer: () => end("kube-apiserver"),
     startApiServer,
@@ -93,7 +125,7 @@ export async function startRealServer(options: RealServerOptions): Promise<RealS
     },
   };
   try {
-    await writeSecrets(place, url, kubeconfigPath);
+    await writeSecrets(directory, { url, credentials, kubeconfigPath }, options.cluster ?? []);
     start("etcd", etcdCommand(options.binaries.etcd, place));
     await startApiServer();
     await applyDefinitions(kubectl);
@@ -113,15 +145,24 @@ async function applyDefinitions(kubectl: RealServer["kubectl"]): Promise<void> {
 }
 
 async function writeSecrets(
-  { directory, host }: ServerPlace,
-  url: string,
-  kubeconfigPath: string,
+  directory: string,
+  { url, credentials, kubeconfigPath }: {
+    readonly url: string;
+    readonly credentials: Credentials;
+    readonly kubeconfigPath: string;
+  },
+  clients: readonly ApiClient[],
 ): Promise<void> {
-  const credentials = await loadCredentials(directory, [host], new Date());
   await writeKubeconfig(kubeconfigPath, url, credentials);
   const write = (name: string, text: string) =>
     Deno.writeTextFile(join(directory, name), text, { mode: 0o600 });
-  await write("tokens.csv", `${credentials.token},administrator,administrator,"system:masters"\n`);
+  const tokens = [`${credentials.token},administrator,administrator,"system:masters"\n`];
+  for (const client of clients) {
+    const token = randomBytes(32).toString("base64url");
+    tokens.push(`${token},${client.user},${client.user},"${client.groups.join(",")}"\n`);
+    await writeKubeconfig(kubeconfigOf(directory, client), url, { ...credentials, token });
+  }
+  await write("tokens.csv", tokens.join(""));
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   await write(
     "service-account.key",

@@ -8,6 +8,12 @@ export interface ServerPlace {
   readonly host: string;
 }
 
+/** Addresses of the services. */
+export const serviceCidr = "10.96.0.0/24";
+
+/** The first of them: the service `kubernetes`, by which pods reach the API. */
+export const apiServiceAddress = "10.96.0.1";
+
 /** etcd, one member, without TLS: it listens on loopback or in a lab's namespace alone. */
 export function etcdCommand(executable: string, { directory, host }: ServerPlace): string[] {
   const client = `http://${host}:2379`;
@@ -28,8 +34,25 @@ export function etcdCommand(executable: string, { directory, host }: ServerPlace
   ];
 }
 
-/** kube-apiserver for one administrator, and for service accounts with RBAC. */
-export function apiServerCommand(executable: string, { directory, host }: ServerPlace): string[] {
+/**
+ * kube-apiserver for the bearers of the tokens, and for service accounts with RBAC.
+ *
+ * @param cluster Whether controllers, a scheduler and kubelets are at work: they make service accounts, and need an endpoint
+ */
+export function apiServerCommand(
+  executable: string,
+  { directory, host }: ServerPlace,
+  cluster: boolean,
+): string[] {
+  const admission = cluster
+    ? [
+      "--enable-admission-plugins=NodeRestriction",
+      // Nothing resolves the nodes' names.
+      "--kubelet-preferred-address-types=InternalIP",
+    ]
+    // It would publish an address of loopback, which is refused. No controller makes the service accounts that pods would
+    // have to have.
+    : ["--endpoint-reconciler-type=none", "--disable-admission-plugins=ServiceAccount"];
   return [
     executable,
     `--etcd-servers=http://${host}:2379`,
@@ -44,11 +67,8 @@ export function apiServerCommand(executable: string, { directory, host }: Server
     "--service-account-issuer=https://kubernetes.default.svc",
     `--service-account-key-file=${directory}/service-account.pub`,
     `--service-account-signing-key-file=${directory}/service-account.key`,
-    "--service-cluster-ip-range=10.96.0.0/24",
-    // It would publish an address of loopback, which is refused.
-    "--endpoint-reconciler-type=none",
-    // No controller makes the service accounts that pods would have to have.
-    "--disable-admission-plugins=ServiceAccount",
+    `--service-cluster-ip-range=${serviceCidr}`,
+    ...admission,
     "--allow-privileged=true",
   ];
 }

@@ -1,9 +1,11 @@
 /** The demo's steps: apply the tenants, start the pods, wait until BGP has converged, measure. Also what the lab's tests run. */
 import { z } from "zod";
+import { askFrr } from "./frr_words.ts";
 import type { Lab, RunningNode } from "./lab.ts";
 import { kubectl, startResponder } from "./machines.ts";
 import { measure, type MeasuredCell } from "./matrix.ts";
-import { addressOf, podManifests, podNetns, startPod } from "./pods.ts";
+import { patience } from "./patience.ts";
+import { addressOf, announcePods, podNetns, startPod } from "./pods.ts";
 import { until } from "./process.ts";
 import {
   defaultTenant,
@@ -13,9 +15,6 @@ import {
   type PlacedPod,
   tenants,
 } from "./topology.ts";
-
-/** Seconds that convergence may take where every process is emulated. */
-const patience = 120;
 
 /** Applies namespaces, tenants, bindings and blocks; resolves when every node carries them. */
 export async function applyTenants(lab: Lab, signal: AbortSignal): Promise<void> {
@@ -37,8 +36,7 @@ export async function applyTenants(lab: Lab, signal: AbortSignal): Promise<void>
 
 /** Starts all pods, on both nodes at once, and a responder in each. */
 export async function startPods(lab: Lab, dist: string, signal: AbortSignal): Promise<PlacedPod[]> {
-  const pods = labPods(lab.nodes);
-  await kubectl(lab, ["apply", "-f", "-"], podManifests(pods));
+  const pods = await announcePods(lab, labPods(lab.nodes));
   const placed = await Promise.all(lab.nodes.map(async (node) => {
     const mine = await placePods(
       node,
@@ -81,9 +79,9 @@ export async function awaitRoutes(
   await Promise.all(lab.nodes.map(async (node) => {
     for (const { vrf, name } of [...tenants, { vrf: 42, name: defaultTenant }]) {
       const remote = pods.filter((pod) => pod.tenant === name && pod.node !== node.name);
-      const show = ["vtysh", "-c", `show ip route vrf vrf-${vrf} json`];
+      const show = `show ip route vrf vrf-${vrf} json`;
       await until(`"${node.name}" to learn the routes of "${name}"`, patience, async () => {
-        const routes = routesSchema.parse(JSON.parse(await node.holder.run(show)));
+        const routes = routesSchema.parse(JSON.parse(await askFrr(node.holder, "zebra", show)));
         const learnt = Object.entries(routes).filter(([, paths]) =>
           paths.some((path) => path.protocol === "bgp" && path.installed === true)
         ).map(([prefix]) => prefix);

@@ -12,6 +12,8 @@ const stateSchema = z.object({
   keep: z.boolean(),
   backend: z.enum(["device", "netns"]),
   emulated: z.boolean(),
+  kubelets: z.boolean().default(false),
+  ipv6: z.boolean().default(false),
   nodes: z.number(),
   /** First processes of the machines' namespaces. */
   holders: z.array(z.object({ name: z.string(), pid: z.number(), started: z.string() })),
@@ -68,6 +70,19 @@ export async function writeState(name: string, state: LabState): Promise<void> {
   await Deno.rename(`${path}.new`, path);
 }
 
+/**
+ * Writes down that a machine has another first process. At once, since several machines may be rebooted at the same time.
+ *
+ * @throws {Error} When there is no such lab
+ */
+export function writeHolder(name: string, holder: LabState["holders"][number]): void {
+  const path = `${labDirectory(name)}/state.json`;
+  const state = stateSchema.parse(JSON.parse(Deno.readTextFileSync(path)));
+  const holders = state.holders.map((each) => each.name === holder.name ? holder : each);
+  Deno.writeTextFileSync(`${path}.new`, JSON.stringify({ ...state, holders }));
+  Deno.renameSync(`${path}.new`, path);
+}
+
 /** Reads a lab's state; undefined when there is none. */
 export async function readState(name: string): Promise<LabState | undefined> {
   try {
@@ -92,9 +107,9 @@ export function startedAt(pid: number): string | undefined {
   }
 }
 
-/** Lets "no such file" pass and throws everything else. */
+/** Lets "no such file" and "no such process" pass and throws everything else: /proc says the latter of a process that just ends. */
 export function ignoreMissing(error: unknown): void {
   const gone = error instanceof Deno.errors.NotFound ||
-    (error instanceof Error && error.message.includes("ESRCH"));
+    (error instanceof Error && /ESRCH|\(os error 3\)/.test(error.message));
   if (!gone) throw error;
 }

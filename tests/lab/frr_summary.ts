@@ -1,5 +1,6 @@
 /** BGP and EVPN state of a node in a few lines, read from FRR itself. */
 import { z } from "zod";
+import { askFrr } from "./frr_words.ts";
 import type { RunningNode } from "./lab.ts";
 
 const peersSchema = z.object({
@@ -18,10 +19,10 @@ const vnisSchema = z.object({
 
 /** Peers and L3VNIs of a node, a line each. */
 export async function frrSummary(node: RunningNode): Promise<string> {
-  const ask = async (command: string) =>
-    JSON.parse(await node.holder.run(["vtysh", "-c", command]));
-  const { peers } = peersSchema.parse(await ask("show bgp l2vpn evpn summary json"));
-  const { vrfs } = vnisSchema.parse(await ask("show vrf vni json"));
+  const ask = async (daemon: "zebra" | "bgpd", command: string) =>
+    JSON.parse(await askFrr(node.holder, daemon, command));
+  const { peers } = peersSchema.parse(await ask("bgpd", "show bgp l2vpn evpn summary json"));
+  const { vrfs } = vnisSchema.parse(await ask("zebra", "show vrf vni json"));
   return [
     node.name,
     ...Object.entries(peers).map(([address, { state, pfxRcd }]) =>

@@ -8,7 +8,7 @@ import { execute, type SpawnedProcess, spawnLogged } from "./process.ts";
 export interface Holder {
   /** Name, as people say it. */
   readonly name: string;
-  /** PID of the namespaces' first process, as the host sees it. */
+  /** PID of the namespaces' first process, as the host sees it; another one after each reboot. */
   readonly pid: number;
   /** The command's words, so that it runs inside. */
   inside(command: readonly string[]): string[];
@@ -16,6 +16,8 @@ export interface Holder {
   run(command: readonly string[], options?: InsideOptions): Promise<string>;
   /** Starts a long-running command inside; its output goes to a log file. */
   start(command: readonly string[], options: InsideOptions & { log: string }): SpawnedProcess;
+  /** Goes on in other namespaces: the machine was rebooted. @param pid PID of their first process */
+  moveTo(pid: number): void;
 }
 
 /** How a command runs inside. */
@@ -38,6 +40,11 @@ const init = "trap 'exit 0' TERM; echo ready; while :; do sleep 3600 & wait $!; 
  * @param bound Whether it dies with this process, even by SIGKILL
  */
 export async function startHolder(name: string, bound: boolean): Promise<Holder> {
+  return holderOf(name, await makeNamespaces(name, bound));
+}
+
+/** Makes a machine's namespaces and gives the PID of their first process; the arguments are those of {@linkcode startHolder}. */
+export async function makeNamespaces(name: string, bound: boolean): Promise<number> {
   const words = [
     ...bound ? ["setpriv", "--pdeathsig", "KILL"] : ["setsid"],
     ...["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc"],
@@ -53,11 +60,12 @@ export async function startHolder(name: string, bound: boolean): Promise<Holder>
   await reader.cancel();
   child.unref();
   const children = await Deno.readTextFile(`/proc/${child.pid}/task/${child.pid}/children`);
-  return holderOf(name, Number(children.trim().split(" ")[0]));
+  return Number(children.trim().split(" ")[0]);
 }
 
 /** The holder of a lab that is already up. */
-export function holderOf(name: string, pid: number): Holder {
+export function holderOf(name: string, first: number): Holder {
+  let pid = first;
   const inside = (command: readonly string[]) => [
     "nsenter",
     ...["mnt", "net"].map((kind) => `--${kind === "mnt" ? "mount" : kind}=/proc/${pid}/ns/${kind}`),
@@ -68,9 +76,14 @@ export function holderOf(name: string, pid: number): Holder {
   ];
   return {
     name,
-    pid,
+    get pid() {
+      return pid;
+    },
     inside,
     run: (command, options = {}) => execute(inside(command), options),
     start: (command, options) => spawnLogged(inside(command), options),
+    moveTo(next) {
+      pid = next;
+    },
   };
 }

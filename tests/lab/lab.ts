@@ -7,12 +7,20 @@ import {
   readState,
   removeLabDirectory,
   startedAt,
+  writeHolder,
   writeState,
 } from "./directory.ts";
-import { type Holder, holderOf, startHolder } from "./holder.ts";
-import { startApi, startNode, startResponder } from "./machines.ts";
-import { execute } from "./process.ts";
-import { type LabNode, labNodes, outsideName, underlay } from "./topology.ts";
+import { type Holder, holderOf, makeNamespaces, startHolder } from "./holder.ts";
+import { prepareNode, startApi, startNode, startResponder } from "./machines.ts";
+import {
+  type LabNode,
+  labNodes,
+  type LabUnderlay,
+  outsideName,
+  underlay,
+  underlay6,
+} from "./topology.ts";
+import { connectUnderlay, plugIn, unplug } from "./underlay.ts";
 
 /** A node of a running lab. */
 export interface RunningNode extends LabNode {
@@ -30,6 +38,14 @@ export interface Lab extends AsyncDisposable {
   readonly backend: "device" | "netns";
   /** Whether every instruction is emulated: what is periodic is rarer then. */
   readonly emulated: boolean;
+  /** Whether daemon and FRR have no more rights than the containers of the DaemonSet. */
+  readonly confined: boolean;
+  /** Whether kubelets run on the nodes: they register them, and runtimes look where CNI configurations usually are. */
+  readonly kubelets: boolean;
+  /** Further lines of the section `[node]` of a node's `server.ini`, by the node's name. */
+  readonly nodeSettings: Readonly<Record<string, string>>;
+  /** The network that joins its machines. */
+  readonly underlay: LabUnderlay;
   /** The machine with the API server; also the nodes' default gateway. */
   readonly api: Holder;
   /** A host on the underlay that knows no route to any tenant. */
@@ -52,6 +68,15 @@ export interface LabOptions {
   readonly keep: boolean;
   /** Whether every instruction of this machine is emulated; false when absent. */
   readonly emulated?: boolean;
+  /** Whether the underlay has IPv6 alone; IPv4 alone when absent. */
+  readonly ipv6?: boolean;
+  /**
+   * Whether daemon, FRR and its agent have the capabilities of the DaemonSet's containers alone, no new privileges, and the seccomp
+   * profiles; false when absent.
+   */
+  readonly confined?: boolean;
+  /** Further lines of the section `[node]` of a node's `server.ini`, by the node's name; none when absent. */
+  readonly nodeSettings?: Readonly<Record<string, string>>;
   /** Ends the making of it; what was made is taken down. */
   readonly signal: AbortSignal;
   /** Called with a line for each step. */
@@ -61,6 +86,10 @@ export interface LabOptions {
    * starts must end with the machine.
    */
   readonly startApi?: (lab: Lab, signal: AbortSignal) => Promise<void>;
+  /** Starts a kubelet and its runtime on a node, before FRR and the daemon; there are none when absent. */
+  readonly startKubelet?: (lab: Lab, node: RunningNode) => Promise<void>;
+  /** Whether FRR and the daemon are not started, because pods of the kubelets will be them; false when absent. */
+  readonly daemonsAsPods?: boolean;
 }
 
 /** Builds a lab and starts everything in it but pods. Nothing is left when it fails. */
@@ -69,17 +98,21 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   await makeLabDirectory(options.name);
   try {
     options.progress("Underlay and namespaces");
-    const nodes = labNodes(options.nodes);
+    const on = underlayOf(options);
+    const nodes = labNodes(options.nodes, on);
     const names = ["api", outsideName, ...nodes.map(({ name }) => name)];
     const holders = await startHolders(options, names);
     const find = (name: string) => found(holders.find((holder) => holder.name === name), name);
     await connectUnderlay(
+      on,
       find("api"),
-      nodes.map((node) => ({ ...node, holder: find(node.name) })),
-      find(outsideName),
+      [
+        ...nodes.map((node) => ({ ...node, holder: find(node.name) })),
+        { name: outsideName, address: on.outside, holder: find(outsideName) },
+      ],
     );
     options.signal.throwIfAborted();
-    const lab = labOf(options, holders);
+    const lab = labOf({ ...options, kubelets: options.startKubelet !== undefined }, holders);
     options.progress("API server");
     const atOutside = [{ path: "-", name: outsideName }];
     await Promise.all([
@@ -89,7 +122,13 @@ export async function startLab(options: LabOptions): Promise<Lab> {
         : options.startApi(lab, options.signal),
     ]);
     options.progress("FRR and daemon on each node");
-    await Promise.all(lab.nodes.map((node) => startNode(lab, node, options.dist, options.signal)));
+    await Promise.all(lab.nodes.map(async (node) => {
+      await prepareNode(lab, node);
+      await options.startKubelet?.(lab, node);
+      if (options.daemonsAsPods !== true) {
+        await startNode(lab, node, options.dist, options.signal);
+      }
+    }));
     return lab;
   } catch (error) {
     if (!options.keep) await removeLab(options.name);
@@ -113,10 +152,35 @@ export async function removeLab(name: string): Promise<void> {
   const state = await readState(name).catch(() => undefined);
   const ended = (state?.holders ?? []).filter(({ pid, started }) => startedAt(pid) === started);
   for (const { pid } of ended) killNamespaces(pid);
-  for (const { pid, started } of ended) {
-    while (startedAt(pid) === started) await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  for (const each of ended) await untilEnded(each);
   await removeLabDirectory(name);
+}
+
+/**
+ * Reboots a node: whatever runs on it ends at once, and its namespaces with all links, mounts and files on /run are made anew. It is on the
+ * underlay then, and nothing runs on it.
+ */
+export async function rebootNode(lab: Lab, node: RunningNode): Promise<void> {
+  const state = await readState(lab.name);
+  const before = state?.holders.find(({ name }) => name === node.name);
+  const alive = before?.pid === node.holder.pid && startedAt(before.pid) === before.started;
+  if (state === undefined || before === undefined || !alive) {
+    throw new Error(`The lab "${lab.name}" has no running machine "${node.name}"`);
+  }
+  killNamespaces(before.pid);
+  await untilEnded(before);
+  await unplug(lab.api, node);
+  const pid = await makeNamespaces(node.name, !state.keep);
+  writeHolder(lab.name, { name: node.name, pid, started: startedAt(pid) ?? "" });
+  node.holder.moveTo(pid);
+  await plugIn(lab.underlay, lab.api, node);
+  await prepareNode(lab, node);
+}
+
+async function untilEnded(
+  { pid, started }: { readonly pid: number; readonly started: string },
+): Promise<void> {
+  while (startedAt(pid) === started) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 /** Takes down the labs whose makers have died without doing so. */
@@ -130,23 +194,34 @@ export async function removeAbandonedLabs(): Promise<void> {
   }
 }
 
+function underlayOf({ ipv6 }: Pick<LabOptions, "ipv6">): LabUnderlay {
+  return ipv6 === true ? underlay6 : underlay;
+}
+
 function labOf(
-  { name, backend, emulated = false, nodes }: Pick<
-    LabOptions,
-    "name" | "backend" | "emulated" | "nodes"
-  >,
+  { name, backend, emulated = false, ipv6 = false, confined = false, nodeSettings = {}, ...rest }:
+    & Pick<
+      LabOptions,
+      "name" | "backend" | "emulated" | "ipv6" | "confined" | "nodes" | "nodeSettings"
+    >
+    & Pick<Lab, "kubelets">,
   holders: readonly Holder[],
 ): Lab {
   const find = (machine: string) =>
     found(holders.find((holder) => holder.name === machine), machine);
+  const on = underlayOf({ ipv6 });
   return {
     name,
     directory: labDirectory(name),
     backend,
     emulated,
+    confined,
+    kubelets: rest.kubelets,
+    nodeSettings,
+    underlay: on,
     api: find("api"),
     outside: find(outsideName),
-    nodes: labNodes(nodes).map((node) => ({ ...node, holder: find(node.name) })),
+    nodes: labNodes(rest.nodes, on).map((node) => ({ ...node, holder: find(node.name) })),
     [Symbol.asyncDispose]: () => removeLab(name),
   };
 }
@@ -161,41 +236,13 @@ async function startHolders(options: LabOptions, names: readonly string[]): Prom
       keep: options.keep,
       backend: options.backend,
       emulated: options.emulated ?? false,
+      kubelets: options.startKubelet !== undefined,
+      ipv6: options.ipv6 ?? false,
       nodes: options.nodes,
       holders: holders.map(({ name, pid }) => ({ name, pid, started: startedAt(pid) ?? "" })),
     });
   }
   return holders;
-}
-
-async function connectUnderlay(
-  api: Holder,
-  nodes: readonly RunningNode[],
-  outside: Holder,
-): Promise<void> {
-  const machines = [...nodes, { name: outsideName, address: underlay.outside, holder: outside }];
-  // One shell per machine: in the guest each start of a program costs a tenth of a second and more.
-  const switchWords = [
-    "ip link set lo up",
-    "ip link add br0 type bridge",
-    `ip address add ${underlay.api}/24 dev br0`,
-    "ip link set br0 up",
-    ...machines.map(({ name, holder }) =>
-      `ip link add u-${name} type veth peer name ${underlay.ifname} netns ${holder.pid} && ` +
-      `ip link set u-${name} master br0 up`
-    ),
-  ];
-  const net = (holder: Holder, words: readonly string[]) =>
-    execute(["nsenter", `--net=/proc/${holder.pid}/ns/net`, "sh", "-ec", words.join("\n")]);
-  await net(api, switchWords);
-  await Promise.all(machines.map(({ name, address, holder }) =>
-    net(holder, [
-      "ip link set lo up",
-      `ip address add ${address}/24 dev ${underlay.ifname}`,
-      `ip link set ${underlay.ifname} up`,
-      ...name === outsideName ? [] : [`ip route add default via ${underlay.api}`],
-    ])
-  ));
 }
 
 /** Ends all processes of a PID namespace by ending its first. */

@@ -1,18 +1,18 @@
 /** What runs on the lab's machines: the API server on one, FRR with its agent and the daemon on each node. */
+import { confined } from "../confinement/container_rights.ts";
 import type { Lab, RunningNode } from "./lab.ts";
 import { repository } from "./options.ts";
-import { until } from "./process.ts";
-import { underlay } from "./topology.ts";
+import { executeRaw, type SpawnedProcess, until } from "./process.ts";
 
 /** Seconds for a part to come up; a guest without acceleration needs most of it. */
-const patience = 120;
+const patience = 400;
 
 /** Starts the API server; resolves when it listens. */
 export async function startApi(lab: Lab, dist: string, signal: AbortSignal): Promise<void> {
   await startAndAwait(lab, lab.api, "api", "API server listens", [
     `${dist}/pyroute2-cni`,
     "apiserver",
-    ...["--data-dir", `${lab.directory}/api`, "--host", underlay.api, "--port", "6443"],
+    ...["--data-dir", `${lab.directory}/api`, "--host", lab.underlay.api, "--port", "6443"],
     ...["--kubeconfig", kubeconfig(lab)],
   ], signal);
 }
@@ -35,7 +35,9 @@ async function startAndAwait(
   const before = await Deno.readTextFile(log).then(({ length }) => length, () => 0);
   const process = machine.start(command, { log });
   const ended = new AbortController();
-  process.status.then(({ code }) => ended.abort(new Error(`It ended with ${code}, see "${log}"`)));
+  process.status.then(async ({ code }) =>
+    ended.abort(new Error(`"${name}" ended with ${code}: ${await lastLine(log)}`))
+  );
   await until(
     `"${message}" in "${log}"`,
     patience,
@@ -57,27 +59,50 @@ export function kubectl(lab: Lab, args: readonly string[], stdin?: string): Prom
   });
 }
 
-/** Starts FRR, its agent and the daemon on a node; resolves when the daemon is ready. */
+/** Gives a node the directories that FRR and the daemon write to. */
+export async function prepareNode(lab: Lab, node: RunningNode): Promise<void> {
+  await node.holder.run(["sh", "-ec", privateDirectories]);
+  await node.holder.run(["sh", "-ec", "cat > /etc/frr/daemons"], {
+    stdin: await frrDaemons(lab.backend),
+  });
+}
+
+/**
+ * Starts FRR, its agent and the daemon on a node; resolves when the daemon is ready.
+ *
+ * @throws {Error} When one of them ends first, or is not ready in time
+ */
 export async function startNode(
   lab: Lab,
   node: RunningNode,
   dist: string,
   signal: AbortSignal,
 ): Promise<void> {
-  await node.holder.run(["sh", "-ec", privateDirectories]);
-  await node.holder.run(["sh", "-ec", "cat > /etc/frr/daemons"], {
-    stdin: await frrDaemons(lab.backend),
+  const agent = startAgent(lab, node, dist);
+  // Without its agent the node is never ready, and nothing starts it again here.
+  const ended = new AbortController();
+  agent.status.then(async ({ code }) => {
+    const said = await lastLine(`${lab.directory}/${agentLog(node)}.log`);
+    ended.abort(new Error(`The FRR agent of "${node.name}" ended with ${code}: ${said}`));
   });
-  startAgent(lab, node, dist);
-  await startDaemon(lab, node, dist, signal);
+  await startDaemon(lab, node, dist, AbortSignal.any([signal, ended.signal]));
 }
 
 /** Starts FRR and its agent on a node. */
-export function startAgent(lab: Lab, node: RunningNode, dist: string): void {
-  node.holder.start([
+export function startAgent(lab: Lab, node: RunningNode, dist: string): SpawnedProcess {
+  return node.holder.start([
+    ...lab.confined ? confined("pyroute2-frr") : [],
     `${dist}/pyroute2-cni`,
     ...["frr-agent", "--start-daemons"],
-  ], { log: `${lab.directory}/${node.name}-frr-agent.log` });
+  ], { log: `${lab.directory}/${agentLog(node)}.log` });
+}
+
+/** How a daemon is started, where not as usual. */
+export interface DaemonStart {
+  /** Path of its kubeconfig; the lab's when absent. */
+  readonly kubeconfig?: string;
+  /** Message of its log to wait for; that it is ready when absent. */
+  readonly awaits?: string;
 }
 
 /** Starts the daemon on a node; resolves when it says that it is ready. */
@@ -86,11 +111,56 @@ export async function startDaemon(
   node: RunningNode,
   dist: string,
   signal: AbortSignal,
+  start: DaemonStart = {},
 ): Promise<void> {
   const config = `${lab.directory}/${node.name}.ini`;
-  await Deno.writeTextFile(config, serverIni(lab, node));
-  const command = [`${dist}/pyroute2-cni`, "daemon", "--config", config];
-  await startAndAwait(lab, node.holder, `${node.name}-daemon`, "Node ready", command, signal);
+  await Deno.writeTextFile(config, serverIni(lab, node, start.kubeconfig ?? kubeconfig(lab)));
+  const command = [
+    ...lab.confined ? confined("pyroute2-cni") : [],
+    ...[`${dist}/pyroute2-cni`, "daemon", "--config", config],
+  ];
+  const awaits = start.awaits ?? "Node ready";
+  await startAndAwait(lab, node.holder, daemonLog(node), awaits, command, signal);
+}
+
+/** Kills the daemon of a node; resolves when it is gone. */
+export async function killDaemon(node: RunningNode): Promise<void> {
+  // Its own words and no others': this very command has them in another form.
+  await node.holder.run(["pkill", "-KILL", "-f", "[ ]daemon --config"]);
+  await until(`the daemon of "${node.name}" to be gone`, patience, async () => {
+    const left = await executeRaw(node.holder.inside(["pgrep", "-f", "[ ]daemon --config"]));
+    return left.code === 0 ? undefined : true;
+  });
+}
+
+/** What a node's daemon has logged so far. */
+export function readDaemonLog(lab: Lab, node: RunningNode): Promise<string> {
+  return Deno.readTextFile(`${lab.directory}/${daemonLog(node)}.log`);
+}
+
+function daemonLog({ name }: RunningNode): string {
+  return `${name}-daemon`;
+}
+
+function agentLog({ name }: RunningNode): string {
+  return `${name}-frr-agent`;
+}
+
+/** What a program said at its end: the lab's directory goes when the lab does not start. */
+async function lastLine(log: string): Promise<string> {
+  const text = await Deno.readTextFile(log).catch(() => "");
+  return text.trim().split("\n").at(-1) ?? "";
+}
+
+/** Asks the probes of a node's daemon, such as for `/readyz`. */
+export async function askProbe(
+  node: RunningNode,
+  path: string,
+): Promise<{ readonly status: number; readonly body: string }> {
+  const ask = ["curl", "--silent", "--show-error", "--write-out", "\n%{http_code}"];
+  const said = await node.holder.run([...ask, `http://127.0.0.1:24800${path}`]);
+  const end = said.lastIndexOf("\n");
+  return { status: Number(said.slice(end + 1)), body: said.slice(0, end) };
 }
 
 /** Starts a responder on a machine; it ends with the machine. Resolves when it listens in all namespaces. */
@@ -128,22 +198,26 @@ async function frrDaemons(backend: "device" | "netns"): Promise<string> {
     : text;
 }
 
-/** The folder in which a node's runtime would look for CNI configurations: never this machine's own. */
+/**
+ * The folder in which a node's runtime looks for CNI configurations: never this machine's own. Where there is a kubelet the
+ * node has the usual one for itself.
+ */
 export function cniConfigDir(
-  lab: { readonly directory: string },
+  lab: Pick<Lab, "directory" | "kubelets">,
   node: { readonly name: string },
 ): string {
-  return `${lab.directory}/${node.name}-net.d`;
+  return lab.kubelets ? "/etc/cni/net.d" : `${lab.directory}/${node.name}-net.d`;
 }
 
-function serverIni(lab: Lab, node: RunningNode): string {
+function serverIni(lab: Lab, node: RunningNode, kubeconfigPath: string): string {
   return `[node]
 name = ${node.name}
 vrf_backend = ${lab.backend}
-register = true
+register = ${!lab.kubelets}
+${lab.nodeSettings[node.name] ?? ""}
 
 [kubernetes]
-kubeconfig = ${kubeconfig(lab)}
+kubeconfig = ${kubeconfigPath}
 
 [default]
 fw_interval_seconds = ${lab.emulated ? 30 : 5}

@@ -1,8 +1,8 @@
 /** Measures who answers whom. */
-import { z } from "zod";
 import type { Lab } from "./lab.ts";
 import { podNetns } from "./pods.ts";
-import type { Answer, Question } from "./tcp_question.ts";
+import { askOn } from "./questions.ts";
+import type { Question } from "./tcp_question.ts";
 import { answerPort, type Cell } from "./topology.ts";
 
 /** A cell with what was measured. */
@@ -12,8 +12,6 @@ export interface MeasuredCell extends Cell {
   /** The address that the one who answered saw as the caller's. */
   readonly seen: string | null;
 }
-
-const answers = z.array(z.union([z.null(), z.object({ name: z.string(), seen: z.string() })]));
 
 /**
  * Measures all cells once, from within the sources' namespaces.
@@ -39,22 +37,6 @@ export async function measure(
     });
   }));
   return perNode.flat();
-}
-
-/** Asks questions from a node. */
-export async function askOn(
-  lab: Lab,
-  nodeName: string,
-  questions: readonly Question[],
-): Promise<Answer[]> {
-  const node = lab.nodes.find(({ name }) => name === nodeName);
-  if (node === undefined) throw new Error(`The lab has no node "${nodeName}"`);
-  const script = new URL("./ask.ts", import.meta.url).pathname;
-  const output = await node.holder.run(
-    [Deno.execPath(), "run", "-A", "--no-check", "--quiet", script],
-    { stdin: JSON.stringify(questions) },
-  );
-  return answers.parse(JSON.parse(output));
 }
 
 /** Cells whose measure is not what was expected. */

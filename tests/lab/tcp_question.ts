@@ -1,4 +1,5 @@
 /** Asks who answers at an address, from inside a network namespace, without leaving this process. */
+import { addressToBytes } from "../../lib/net/address.ts";
 import { checked } from "../../lib/sys/fd.ts";
 import { OwnedFd } from "../../lib/sys/fd.ts";
 import { errno, libc } from "../../lib/sys/libc.ts";
@@ -6,17 +7,29 @@ import { inNetns, openNetns } from "../../lib/sys/netns.ts";
 import { POLLIN, POLLOUT, pollSync } from "../../lib/sys/poll.ts";
 
 const AF_INET = 2;
+const AF_INET6 = 10;
 const SOCK_STREAM_NONBLOCK_CLOEXEC = 1 | 0x800 | 0x80000;
 const EINPROGRESS = 115;
+const SOL_SOCKET = 1;
+const SO_BINDTODEVICE = 25;
 
 /** A question: who answers at this address. */
 export interface Question {
   /** Path of the namespace to ask from; null for the process's own. */
   readonly netns: string | null;
-  /** IPv4 address. */
+  /** Address, IPv4 or IPv6. */
   readonly address: string;
   /** TCP port. */
   readonly port: number;
+  /** Where to ask from; the kernel chooses what is absent. */
+  readonly from?: {
+    /** IPv4 address. */
+    readonly address?: string;
+    /** TCP port. */
+    readonly port?: number;
+    /** Link that the socket is bound to. */
+    readonly link?: string;
+  };
 }
 
 /** Who answered, and which address it saw as the caller's; null for silence or refusal. */
@@ -45,15 +58,25 @@ export async function ask(questions: readonly Question[]): Promise<Answer[]> {
   return answers.map((answer) => answer ?? null);
 }
 
-function connect(question: Question): OwnedFd | undefined {
-  const name = new Uint8Array(16);
+/** struct sockaddr_in (ip(7)) or sockaddr_in6 (ipv6(7)); in the latter the address comes behind the flow label. */
+function socketName(address: Uint8Array, port: number): Uint8Array<ArrayBuffer> {
+  const isIpv6 = address.length === 16;
+  const name = new Uint8Array(isIpv6 ? 28 : 16);
   const view = new DataView(name.buffer);
-  view.setUint16(0, AF_INET, true);
-  view.setUint16(2, question.port); // network byte order
-  name.set(question.address.split(".").map(Number), 4);
+  view.setUint16(0, isIpv6 ? AF_INET6 : AF_INET, true);
+  view.setUint16(2, port); // network byte order
+  name.set(address, isIpv6 ? 8 : 4);
+  return name;
+}
+
+function connect(question: Question): OwnedFd | undefined {
+  const address = addressToBytes(question.address);
+  const family = address.length === 16 ? AF_INET6 : AF_INET;
+  const name = socketName(address, question.port);
   const open = () => {
-    const made = libc.socket(AF_INET, SOCK_STREAM_NONBLOCK_CLOEXEC, 0);
+    const made = libc.socket(family, SOCK_STREAM_NONBLOCK_CLOEXEC, 0);
     const socket = new OwnedFd(checked(made, "socket", "to ask over TCP"));
+    if (question.from !== undefined) bind(socket, question.from, address.length);
     // "No route to host" and the like are an answer too: nobody.
     if (libc.connect(socket.fd, name, name.length) === 0 || errno() === EINPROGRESS) return socket;
     socket[Symbol.dispose]();
@@ -62,6 +85,17 @@ function connect(question: Question): OwnedFd | undefined {
   if (question.netns === null) return open();
   using netns = openNetns(question.netns);
   return inNetns(netns, open);
+}
+
+function bind(socket: OwnedFd, from: NonNullable<Question["from"]>, addressBytes: number): void {
+  const { address, port = 0, link } = from;
+  const any = new Uint8Array(addressBytes);
+  const own = socketName(address === undefined ? any : addressToBytes(address), port);
+  checked(libc.bind(socket.fd, own, own.length), "bind", "to ask from an address");
+  if (link === undefined) return;
+  const name = new TextEncoder().encode(`${link}\0`);
+  const set = libc.setsockopt(socket.fd, SOL_SOCKET, SO_BINDTODEVICE, name, name.length);
+  checked(set, "setsockopt", "to ask from a link");
 }
 
 function read(socket: OwnedFd): Answer | undefined {

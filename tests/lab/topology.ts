@@ -32,6 +32,20 @@ export interface LabPod {
   readonly namespace: string;
   /** Its tenant's name. */
   readonly tenant: string;
+  /** UID of its object; absent where the API has none, as for a container that a person starts. */
+  readonly uid?: string;
+}
+
+/** The network that joins the machines. */
+export interface LabUnderlay {
+  /** Its prefix. */
+  readonly cidr: string;
+  /** The machine with the API server and the nodes' default gateway. */
+  readonly api: string;
+  /** A host without any route to the tenants. */
+  readonly outside: string;
+  /** Interface of every machine. */
+  readonly ifname: string;
 }
 
 /** The underlay. */
@@ -45,6 +59,14 @@ export const underlay = {
   /** Interface of every machine. */
   ifname: "eth0",
 } as const;
+
+/** An underlay of IPv6 alone. */
+export const underlay6: LabUnderlay = {
+  cidr: "fd00:124::/64",
+  api: "fd00:124::1",
+  outside: "fd00:124::100",
+  ifname: "eth0",
+};
 
 /** What the outside host answers. */
 export const outsideName = "outside";
@@ -64,11 +86,12 @@ export const tenants: readonly LabTenant[] = [
 /** The default domain's name: pods of unbound namespaces go there. */
 export const defaultTenant = "vrf-42";
 
-/** Nodes of a lab. @param count How many */
-export function labNodes(count: number): readonly LabNode[] {
+/** Nodes of a lab. @param count How many @param on Their network */
+export function labNodes(count: number, on: LabUnderlay = underlay): readonly LabNode[] {
+  const prefix = on.api.slice(0, -"1".length);
   return Array.from({ length: count }, (_, index) => ({
     name: `node${index + 1}`,
-    address: `192.168.124.${11 + index}`,
+    address: `${prefix}${11 + index}`,
   }));
 }
 
@@ -115,25 +138,22 @@ export interface PlacedPod extends LabPod {
  * The matrix: every pod to every pod's address, every node to its own pods, every pod to the outside host.
  *
  * An address that belongs to pods of several tenants is answered by the one of the caller's own tenant; an address that is
- * not in the caller's tenant by nobody. Not measured: from a tenant to the default domain, which is a service VRF, open to
- * all tenants of a node by design.
+ * not in the caller's tenant by nobody. The default domain is a service VRF: its pods answer everyone, on each node.
  */
 export function expectedMatrix(
   nodes: readonly LabNode[],
   pods: readonly PlacedPod[],
 ): readonly Cell[] {
-  const sameTenant = (from: PlacedPod, address: string) =>
-    pods.find((pod) => pod.tenant === from.tenant && pod.address === address)?.name ?? null;
+  const answering = (from: PlacedPod, address: string) =>
+    [from.tenant, defaultTenant].map((tenant) =>
+      pods.find((pod) => pod.tenant === tenant && pod.address === address)?.name
+    ).find((name) => name !== undefined) ?? null;
   const fromPods = pods.flatMap((from) => [
-    ...pods.filter((to) =>
-      to !== from && (to.tenant !== defaultTenant || from.tenant === defaultTenant)
-    ).map((
-      to,
-    ) => ({
+    ...pods.filter((to) => to !== from).map((to) => ({
       from: from.name,
       to: to.name,
       address: to.address,
-      expected: sameTenant(from, to.address),
+      expected: answering(from, to.address),
     })),
     { from: from.name, to: outsideName, address: underlay.outside, expected: outsideName },
   ]);

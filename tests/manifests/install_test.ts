@@ -5,6 +5,7 @@ import { parseConfig } from "../../daemon/config.ts";
 import { cniConfigKind } from "../../daemon/resources/cni_config.ts";
 import { ownKinds } from "../../daemon/resources/registry.ts";
 import { permissions, ruleOf, serviceAccount } from "../../manifests/rbac.ts";
+import { seccompProfiles } from "../../manifests/seccomp.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
 
@@ -24,7 +25,9 @@ const probe = z.looseObject({ httpGet: z.object({ host: z.string(), path: z.stri
 const container = z.looseObject({
   name: z.string(),
   command: z.array(z.string()).optional(),
+  args: z.array(z.string()).optional(),
   image: z.string(),
+  resources: z.object({ requests: z.object({ cpu: z.string(), memory: z.string() }) }),
   livenessProbe: probe.optional(),
   readinessProbe: probe.optional(),
   volumeMounts: z.array(mount),
@@ -51,11 +54,12 @@ const podSpec = z.looseObject({
 const daemonSet = z.looseObject({
   spec: z.looseObject({ template: z.looseObject({ spec: podSpec }) }),
 });
+const localhost = z.object({ type: z.literal("Localhost"), localhostProfile: z.string() });
 const configMap = z.looseObject({ data: z.record(z.string(), z.string()) });
 
 async function kustomize(directory: string): Promise<readonly AnyManifest[]> {
   const { success, stdout, stderr } = await new Deno.Command("kubectl", {
-    args: ["kustomize", `${root}manifests/${directory}`],
+    args: ["kustomize", new URL(directory, new URL("manifests/", `file://${root}`)).pathname],
   }).output();
   assert.ok(success, new TextDecoder().decode(stderr));
   return parseAllDocuments(new TextDecoder().decode(stdout)).map((document) => {
@@ -136,7 +140,7 @@ Deno.test("The DaemonSet has both containers on every node, probed, and nothing 
   assert.ok(pod.hostPID && pod.hostNetwork);
   assert.deepEqual(
     pod.volumes.flatMap(({ hostPath }) => hostPath === undefined ? [] : [hostPath.path]).toSorted(),
-    ["/etc/cni/net.d", "/opt/cni/bin", "/run/pyroute2"],
+    ["/etc/cni/net.d", "/opt/cni/bin", "/run/netns", "/run/pyroute2"],
   );
   for (const { securityContext } of [...pod.initContainers, ...pod.containers]) {
     assert.notEqual(securityContext.privileged, true);
@@ -144,16 +148,115 @@ Deno.test("The DaemonSet has both containers on every node, probed, and nothing 
   }
 });
 
+Deno.test("The daemon has three capabilities and writes to its mounts alone; the pod has the time that a stop takes", async () => {
+  const { spec } = daemonSet.parse(find(await kustomize("base"), "DaemonSet", "pyroute2-cni"));
+  const pod = spec.template.spec;
+  const daemon = pod.containers.find(({ name }) => name === "pyroute2-cni");
+  // As many as the systemd unit leaves to it, where that is tried (tests/systemd).
+  assert.deepEqual(daemon?.securityContext.capabilities.add, ["NET_ADMIN", "NET_RAW", "SYS_ADMIN"]);
+  assert.equal(daemon?.securityContext["readOnlyRootFilesystem"], true);
+  assert.ok(Number(pod["terminationGracePeriodSeconds"]) > 20);
+  assert.ok(Number(spec["minReadySeconds"]) > 0);
+  assert.deepEqual(pod["nodeSelector"], {
+    "kubernetes.io/os": "linux",
+    "kubernetes.io/arch": "amd64",
+  });
+  for (const { name, resources } of [...pod.initContainers, ...pod.containers]) {
+    assert.ok(resources.requests.memory.endsWith("Mi"), name);
+  }
+});
+
+Deno.test("Each container writes to its mounts alone, can gain no privilege, and has a seccomp profile", async () => {
+  const pod = podOf(await kustomize("base"));
+  for (const { name, securityContext } of [...pod.initContainers, ...pod.containers]) {
+    assert.equal(securityContext["readOnlyRootFilesystem"], true, name);
+    assert.equal(securityContext["allowPrivilegeEscalation"], false, name);
+    assert.deepEqual(securityContext["seccompProfile"], { type: "RuntimeDefault" }, name);
+  }
+});
+
+Deno.test("With the component the containers have the project's profiles, which an init container puts where the kubelet looks", async () => {
+  const all = await kustomize("../tests/manifests/confined");
+  const pod = podOf(all);
+  const files = seccompProfiles();
+  const names = pod.containers.map(({ securityContext }) =>
+    localhost.parse(securityContext["seccompProfile"]).localhostProfile
+  );
+  assert.deepEqual(names, [...files.keys()].map((file) => `pyroute2-cni/${file}`));
+  const [first, ...others] = pod.initContainers;
+  assert.equal(first?.name, "seccomp-profiles");
+  assert.equal(first.image, pod.containers[0]?.image);
+  for (const { securityContext } of [first, ...others]) {
+    assert.deepEqual(securityContext["seccompProfile"], { type: "RuntimeDefault" });
+  }
+  const source = z.object({ configMap: z.object({ name: z.string() }) })
+    .parse(pod.volumes.find(({ name }) => name === "seccomp-profiles"));
+  const { data } = configMap.parse(find(all, "ConfigMap", source.configMap.name));
+  const target = pod.volumes.find(({ name }) => name === "kubelet-seccomp")?.hostPath?.path;
+  assert.equal(target, "/var/lib/kubelet/seccomp/pyroute2-cni");
+  const folder = await Deno.makeTempDir({ prefix: "pr2t-seccomp-" });
+  try {
+    for (const [name, text] of Object.entries(data)) {
+      await Deno.writeTextFile(`${folder}/${name}`, text);
+    }
+    const [shell = "", option = "", script = ""] = first.command ?? [];
+    await Deno.mkdir(`${folder}/host`);
+    const here = script.replaceAll("/profiles/", `${folder}/`)
+      .replaceAll("/host/seccomp/", `${folder}/host/`);
+    const { success, stderr } = await new Deno.Command(shell, { args: [option, here] }).output();
+    assert.ok(success, new TextDecoder().decode(stderr));
+    const put = [...Deno.readDirSync(`${folder}/host`)].map(({ name }) => name).toSorted();
+    assert.deepEqual(put, [...files.keys()]);
+    for (const [name, profile] of files) {
+      assert.deepEqual(JSON.parse(await Deno.readTextFile(`${folder}/host/${name}`)), profile);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("What a container's command names of the host is mounted there", async () => {
   const pod = podOf(await kustomize("base"));
-  const named = pod.initContainers.flatMap(({ command = [], volumeMounts }) =>
-    [...command.join(" ").matchAll(/\/(?:host|config)\/\S+/g)].map(([path]) => ({
+  const named = pod.initContainers.flatMap(({ command = [], args = [], volumeMounts }) =>
+    [...command, ...args].filter((word) => word.startsWith("/host/")).map((path) => ({
       path,
-      mounted: volumeMounts.some(({ mountPath }) => path.startsWith(`${mountPath}/`)),
+      mounted: volumeMounts.some(({ mountPath }) => path === mountPath),
     }))
   );
-  assert.ok(named.length > 0);
-  assert.deepEqual(named.filter(({ mounted }) => !mounted), []);
+  assert.deepEqual(named, [
+    { path: "/host/opt/cni/bin", mounted: true },
+    { path: "/host/etc/frr", mounted: true },
+  ]);
+});
+
+Deno.test("The init container's command installs the plugin, with no capability and nothing else writable", async () => {
+  const pod = podOf(await kustomize("base"));
+  const [init] = pod.initContainers;
+  assert.deepEqual(init?.securityContext.capabilities, { drop: ["ALL"] });
+  const directory = await Deno.makeTempDir({ prefix: "pr2t-cni-bin-" });
+  try {
+    const args = (init.args ?? []).map((arg) => arg === "/host/opt/cni/bin" ? directory : arg);
+    const script =
+      'mount --bind "$0" "$0" && mount -o remount,bind,ro / && mount -t tmpfs -o ro tmpfs /run && exec "$@"';
+    const { success, stderr } = await new Deno.Command("unshare", {
+      args: [
+        ...["--mount", "sh", "-ec", script, directory],
+        ...["setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"],
+        ...[`${root}dist/pyroute2-cni`, ...args],
+      ],
+      env: { HOME: "/nonexistent" },
+    }).output();
+    assert.ok(success, new TextDecoder().decode(stderr));
+    const { code, stdout } = await new Deno.Command(`${directory}/pyroute2-cni-plugin`, {
+      clearEnv: true,
+      env: { CNI_COMMAND: "VERSION" },
+      stdin: "null",
+    }).output();
+    assert.equal(code, 0);
+    assert.match(new TextDecoder().decode(stdout), /supportedVersions/);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
 });
 
 Deno.test("Only the daemon has the API's token", async () => {

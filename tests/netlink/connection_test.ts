@@ -101,6 +101,20 @@ Deno.test("A datagram larger than the buffer and one of impossible lengths give 
   }
 });
 
+Deno.test("A connection that has room for small answers refuses a larger one", () => {
+  const connect = (receiveBytes: number) => {
+    const answer = (request: Uint8Array<ArrayBuffer>) => [
+      message(16, 0, sequenceOf(request), new Uint8Array(100).fill(7)),
+      ...acknowledge(request),
+    ];
+    return new NetlinkConnection(new ScriptedTransport(answer), receiveBytes);
+  };
+  using small = connect(64);
+  assert.throws(() => small.query(REQUEST, firstByte), NetlinkDecodeError);
+  using enough = connect(256);
+  assert.equal(enough.query(REQUEST, firstByte), 7);
+});
+
 Deno.test("Answers to nobody's request are dropped", () => {
   const transport = new ScriptedTransport((request) => [
     errorMessage(4711, 1),

@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { parsePrefix } from "../../lib/net/prefix.ts";
 import { NetlinkConnection } from "../../lib/netlink/connection.ts";
 import { NetlinkError } from "../../lib/netlink/errors.ts";
-import { addAddress, deleteAddress, listAddresses } from "../../lib/netlink/rtnl/address.ts";
+import {
+  addAddress,
+  addressAddition,
+  deleteAddress,
+  listAddresses,
+} from "../../lib/netlink/rtnl/address.ts";
 import { setBridgePort } from "../../lib/netlink/rtnl/bridge_port.ts";
 import {
   createLink,
@@ -10,6 +15,8 @@ import {
   deleteLinkAsync,
   deleteLinkGroupAsync,
   getLink,
+  getLinks,
+  linkChange,
   listLinks,
   setLink,
 } from "../../lib/netlink/rtnl/link.ts";
@@ -18,15 +25,24 @@ import {
   addNeighbor,
   deleteFdb,
   deleteNeighbor,
+  getNeighbor,
   listFdb,
   listNeighbors,
   NTF,
 } from "../../lib/netlink/rtnl/neighbor.ts";
-import { addRoute, deleteRoute, getRoute, listRoutes } from "../../lib/netlink/rtnl/route.ts";
+import {
+  addRoute,
+  deleteRoute,
+  getRoute,
+  listRoutes,
+  routeAddition,
+} from "../../lib/netlink/rtnl/route.ts";
 import { addRule, deleteRule, listRules, type Rule } from "../../lib/netlink/rtnl/rule.ts";
+import { createVethPair } from "../../lib/netlink/rtnl/veth_pair.ts";
 import type { OwnedFd } from "../../lib/sys/fd.ts";
 import { createNamedNetns, deleteNamedNetns } from "../../lib/sys/named_netns.ts";
-import { createNetns, netnsIdentity, openOwnNetns } from "../../lib/sys/netns.ts";
+import { createNetns, inNetns, netnsIdentity, openOwnNetns } from "../../lib/sys/netns.ts";
+import { readSysctl } from "../../lib/sys/sysctl.ts";
 
 /** A named namespace (so that `ip` reaches it) with a connection. */
 class TestNetns implements Disposable {
@@ -187,12 +203,11 @@ Deno.test("A veth is born with its peer in another namespace", () => {
   using t = new TestNetns();
   using pod = new TestNetns();
   const bridge = createLink(t.c, { name: "br0", kind: { type: "bridge" }, up: true });
-  const index = createLink(t.c, {
+  // So that the two have different numbers.
+  for (const name of ["one", "two"]) createLink(pod.c, { name, kind: { type: "bridge" } });
+  const { index, peerIndex } = createVethPair(t.c, {
     name: "host0",
-    kind: {
-      type: "veth",
-      peer: { name: "eth0", netnsFd: pod.netns.fd, mtu: 1450, address: "02:00:00:00:00:aa" },
-    },
+    peer: { name: "eth0", netnsFd: pod.netns.fd, mtu: 1450, address: "02:00:00:00:00:aa" },
     mtu: 1450,
     master: bridge,
     bridgePort: { hairpin: true },
@@ -202,14 +217,59 @@ Deno.test("A veth is born with its peer in another namespace", () => {
   const peer = getLink(pod.c, { name: "eth0" });
   has(peer, { mtu: 1450, mac: "02:00:00:00:00:aa", up: false, linkIndex: index });
   has(peer?.kind, { type: "veth" });
+  assert.equal(peer?.index, peerIndex);
+  assert.notEqual(index, peerIndex);
   const host = getLink(t.c, { index });
   has(host, { up: true, mtu: 1450, master: bridge, linkIndex: peer?.index, addrGenMode: "none" });
   has(host?.bridgePort, { hairpin: true });
-  setLink(pod.c, peer?.index ?? 0, { up: true });
+  setLink(pod.c, peerIndex, { up: true });
   assert.equal(getLink(t.c, { index })?.running, true);
   assert.equal((pod.link("eth0") as { operstate?: string }).operstate, "UP");
   deleteLink(pod.c, { name: "eth0" });
   assert.equal(getLink(t.c, { index }), undefined);
+});
+
+Deno.test("A veth whose settings are refused is not left behind, nor one whose peer's name is taken", () => {
+  using t = new TestNetns();
+  using pod = new TestNetns();
+  const spec = { name: "host0", peer: { name: "eth0", netnsFd: pod.netns.fd } };
+  assert.throws(
+    () => createVethPair(t.c, { ...spec, bridgePort: { hairpin: true } }),
+    NetlinkError,
+  );
+  createLink(pod.c, { name: "eth0", kind: { type: "bridge" } });
+  assert.throws(() => createVethPair(t.c, spec), refused("EEXIST"));
+  assert.equal(getLink(t.c, { name: "host0" }), undefined);
+  assert.deepEqual(listLinks(pod.c).map(({ name }) => name), ["lo", "eth0"]);
+});
+
+Deno.test("Of several links those that are there are found at once, in the order of the question", () => {
+  using t = new TestNetns();
+  for (const name of ["br0", "br1"]) createLink(t.c, { name, kind: { type: "bridge" } });
+  const names = (asked: readonly string[]) =>
+    getLinks(t.c, asked.map((name) => ({ name }))).map(({ name }) => name);
+  assert.deepEqual(names(["br1", "none", "br0"]), ["br1", "br0"]);
+  assert.deepEqual(names(["none"]), []);
+});
+
+Deno.test("Requests of a batch that are refused are told by what they are to do", () => {
+  using t = new TestNetns();
+  const index = createLink(t.c, { name: "br0", kind: { type: "bridge" } });
+  addAddress(t.c, { index, address: "10.0.0.1", prefixLength: 24 });
+  const change = linkChange(index, { up: true, arpNotify: true });
+  const address = addressAddition({ index, address: "10.0.0.1", prefixLength: 24 });
+  const route = routeAddition({ dst: parsePrefix("10.9.0.0/16"), gateway: "10.0.0.2", oif: index });
+  assert.throws(
+    () => t.c.batch([address, change, route]),
+    (thrown) => thrown instanceof NetlinkError && thrown.operation === address.operation,
+  );
+  // What comes after the one that was refused is done.
+  has(getLink(t.c, { index }), { up: true });
+  assert.equal(listRoutes(t.c).filter(({ gateway }) => gateway === "10.0.0.2").length, 1);
+  assert.equal(
+    inNetns(t.netns, () => readSysctl(["net", "ipv4", "conf", "br0", "arp_notify"])),
+    "1",
+  );
 });
 
 Deno.test("A link can be changed, moved and renamed", () => {
@@ -317,7 +377,9 @@ Deno.test("Routes of many kinds are added, listed, looked up and deleted", () =>
 Deno.test("Rules are listed as they were added, and one deleted is the one meant", () => {
   using t = new TestNetns();
   const rules: Rule[] = [
+    { family: 4, priority: 910, table: 2200, iifname: "br0", suppressPrefixLength: 0 },
     { family: 4, priority: 11000, table: 200, src: parsePrefix("10.1.0.0/16"), oifname: "br0" },
+    { family: 4, priority: 11500, table: 0, action: "unreachable", iifname: "br0" },
     { family: 4, priority: 12000, table: 200, dst: parsePrefix("10.150.0.0/16"), protocol: 4 },
     { family: 4, priority: 32000, table: 2200, fwmark: 200, fwmask: 0xffff },
     { family: 4, priority: 32000, table: 2200, iifname: "lo", dst: parsePrefix("10.150.0.0/26") },
@@ -331,7 +393,7 @@ Deno.test("Rules are listed as they were added, and one deleted is the one meant
   }
   assert.equal(listed().length, rules.length);
   for (const [i, rule] of rules.entries()) has(listed()[i], rule);
-  assert.equal(t.json("ip", "rule", "show").length, 4 + 3);
+  assert.equal(t.json("ip", "rule", "show").length, 6 + 3);
   for (const rule of rules.toReversed()) {
     const before = listed().length;
     deleteRule(t.c, rule);
@@ -354,9 +416,13 @@ Deno.test("Neighbours and forwarding entries are added, listed and deleted", () 
     const neighbor = { index, address, mac: "02:00:00:00:00:09" };
     addNeighbor(t.c, neighbor);
     assert.throws(() => addNeighbor(t.c, neighbor), refused("EEXIST"));
-    addNeighbor(t.c, { ...neighbor, mac: "02:00:00:00:00:0a" }, { replace: true });
+    assert.equal(getNeighbor(t.c, { index: vxlan, address }), undefined);
+    const changed = { ...neighbor, mac: "02:00:00:00:00:0a", protocol: 142 };
+    addNeighbor(t.c, changed, { replace: true });
     const found = listNeighbors(t.c, { index }).find((n) => n.address === address);
-    has(found, { mac: "02:00:00:00:00:0a", state: 0x80 });
+    for (const each of [found, getNeighbor(t.c, { index, address })]) {
+      has(each, { ...changed, state: 0x80 });
+    }
     deleteNeighbor(t.c, { index, address });
     assert.throws(() => deleteNeighbor(t.c, { index, address: "10.9.9.9" }), refused("ENOENT"));
   }

@@ -45,7 +45,7 @@ export function qemuArguments(spec: MachineSpec): string[] {
     ...["-object", `memory-backend-memfd,id=memory,size=${spec.memoryMiB}M,share=on`],
     ...(spec.accelerator === "kvm"
       ? ["-accel", "kvm", "-cpu", "host"]
-      : ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max"]),
+      : ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "Nehalem"]),
     ...["-kernel", spec.kernel, "-initrd", spec.initramfs],
     ...["-append", [KERNEL_OPTIONS, ...parameters].join(" ")],
     ...["-chardev", `file,id=console,path=${socket("console")}`, "-serial", "chardev:console"],

@@ -10,6 +10,7 @@ import type {
   AttachmentOwner,
   PoolDomain,
 } from "../../ipam/port.ts";
+import type { PodPort } from "../../kernel/port.ts";
 import { KernelError } from "../../kernel/errors.ts";
 import type { AttachmentPoint } from "../../kernel/port.ts";
 import { createLogger, type Logger } from "../../log.ts";
@@ -22,9 +23,10 @@ import { KeyLocks } from "../key_locks.ts";
 export const domain: PoolDomain = {
   name: "blue",
   vrf: 200,
-  prefix: "10.150.0.0/16",
-  blockLength: 26,
-  addressLength: 26,
+  ranges: [
+    { prefix: "10.150.0.0/16", blockLength: 26, addressLength: 26 },
+    { prefix: "fd00:150::/48", blockLength: 64, addressLength: 64 },
+  ],
 };
 
 /** Names an attachment in the fakes' maps. */
@@ -32,7 +34,7 @@ export function nameOf(key: AttachmentKey): string {
   return `${key.network}/${key.containerId}/${key.ifname}`;
 }
 
-/** A pool in memory: one block, addresses in order. */
+/** A pool in memory: one block of each IP version, addresses in order. */
 export class FakePool implements AddressPool {
   /** The journal. */
   readonly rows = new Map<string, Attachment>();
@@ -49,10 +51,20 @@ export class FakePool implements AddressPool {
     if (this.failure !== undefined) return Promise.reject(this.failure);
     const row: Attachment = {
       ...owner,
-      address: `10.150.0.${this.#next++}`,
-      prefixLength: of.addressLength,
-      gateway: "10.150.0.1",
-      block: "10.150.0.0/26",
+      allocations: [
+        {
+          address: `10.150.0.${this.#next++}`,
+          prefixLength: 26,
+          gateway: "10.150.0.1",
+          block: "10.150.0.0/26",
+        },
+        {
+          address: `fd00:150::${this.#next.toString(16)}`,
+          prefixLength: 64,
+          gateway: "fd00:150::1",
+          block: "fd00:150::/64",
+        },
+      ],
       domain: of.name,
       vrf: of.vrf,
       state: "reserved",
@@ -85,6 +97,11 @@ export class FakePool implements AddressPool {
   }
 
   /** As the port says. */
+  ofContainer(containerId: string): readonly Attachment[] {
+    return this.list().filter((row) => row.containerId === containerId);
+  }
+
+  /** As the port says. */
   list(): readonly Attachment[] {
     return [...this.rows.values()];
   }
@@ -108,6 +125,8 @@ export class FakeNetwork implements PodNetwork {
   attachFailure: Error | undefined;
   /** Thrown by detach, for the host ends named. */
   readonly stuck = new Set<string>();
+  /** Addresses that a bridge was made to forget. */
+  readonly forgotten: string[] = [];
   /** Faults that inspect reports. */
   faults: string[] = [];
 
@@ -129,6 +148,16 @@ export class FakeNetwork implements PodNetwork {
     await Promise.resolve();
     if (this.stuck.has(hostIfname)) throw new Error("It does not go");
     return this.hostEnds.delete(hostIfname);
+  }
+
+  /** As the port says. */
+  forget(_connection: NetlinkConnection, vrf: number, address: string): void {
+    this.forgotten.push(`${vrf} ${address}`);
+  }
+
+  /** As the port says. */
+  fit(_connection: NetlinkConnection, _port: PodPort, mtu: number): number | undefined {
+    return mtu;
   }
 
   /** As the port says. */
@@ -177,12 +206,15 @@ export function fixture(changes: Partial<AddDeps> = {}): Fixture {
       connection: () => there ? vrf : undefined,
       attachmentPoint: () => {
         if (!ready) throw new KernelError("VrfNotReady", "No bridge");
-        return { connection: vrf, bridge: "l3br-200", bridgeIndex: 7, mtu: 1450 };
+        const bridge = { bridge: "l3br-200", bridgeIndex: 7 };
+        return { connection: vrf, ...bridge, mtu: 1450, stretched: false };
       },
     },
     locks: new KeyLocks(),
     changed: () => {},
     resolveDomain: () => domain,
+    domainNamed: (name) => name === domain.name ? domain : undefined,
+    gatherWishes: () => Promise.resolve({ addresses: [] }),
     awaitReady: () => Promise.resolve(),
     ...changes,
   };
@@ -211,10 +243,12 @@ export function callOf(
       ifname: "eth0",
       netns: "/run/netns/x",
       pod: { namespace: "shop", name: "web-0", uid: "u-1" },
+      wished: { ips: "", mac: "" },
     },
     config: { cniVersion: "1.1.0", name: "net", ...config },
     log,
     netns: { fd: 99 },
+    wishes: { ips: {}, macs: {} },
   };
 }
 

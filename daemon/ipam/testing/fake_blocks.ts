@@ -1,4 +1,5 @@
 /** A linearizable IPBlock API in memory, with caches that lag and requests that fail on demand. For tests. */
+import { isDeepStrictEqual } from "node:util";
 import { KubeError } from "../../kube/kube_error.ts";
 import type { ResourceCache, ResourceClient } from "../../kube/port.ts";
 import type { IPBlock } from "../../resources/ip_block.ts";
@@ -90,7 +91,7 @@ export class FakeBlockApi {
       patchStatus: (name, patch) =>
         call("patchStatus", name, () => this.#patch(name, patch, ["status"])),
       delete: (name, preconditions) =>
-        call("delete", name, () => this.#delete(name, preconditions?.uid)),
+        call("delete", name, () => this.#delete(name, preconditions)),
     };
     return { client, cut: () => severed = true };
   }
@@ -135,12 +136,18 @@ export class FakeBlockApi {
     const found = this.#found(name, typeof version === "string" ? version : undefined);
     const merged: Record<string, unknown> = { ...found };
     for (const part of parts) if (part in change) merged[part] = merge(merged[part], change[part]);
+    // As at a real server: a write that changes nothing gives no new version.
+    if (isDeepStrictEqual(merged, found)) return found;
     return this.#store({ ...found, ...merged });
   }
 
-  #delete(name: string, uid: string | undefined): void {
+  #delete(name: string, seen: { uid?: string; resourceVersion?: string } = {}): void {
+    const { uid, resourceVersion } = seen;
     const found = this.#objects.get(name);
     if (found === undefined) return;
+    if (resourceVersion !== undefined && resourceVersion !== found.metadata.resourceVersion) {
+      throw new KubeError("Conflict", "The version in the precondition is another");
+    }
     if (uid !== undefined && uid !== found.metadata.uid) {
       throw new KubeError("Conflict", "The UID in the precondition is another");
     }
@@ -181,6 +188,11 @@ export class FakeBlockCache implements ResourceCache<IPBlock> {
   deliver(): void {
     this.synced = true;
     this.#objects = new Map(this.#api.objects().map((object) => [object.metadata.name, object]));
+    this.stir();
+  }
+
+  /** Tells its subscribers of some change while it stays as it is, as one does that is behind. */
+  stir(): void {
     for (const subscriber of [...this.#subscribers]) subscriber();
   }
 
@@ -270,7 +282,7 @@ function recordOf(value: unknown): Record<string, unknown> {
 
 /** JSON merge patch (RFC 7396). */
 function merge(target: unknown, patch: unknown): unknown {
-  if (typeof patch !== "object" || patch === null) return patch;
+  if (typeof patch !== "object" || patch === null || Array.isArray(patch)) return patch;
   const merged = recordOf(target);
   for (const [key, value] of Object.entries(patch)) {
     if (value === null) delete merged[key];

@@ -1,81 +1,18 @@
 /** What the client must do on any Kubernetes API. The embedded one and a kube-apiserver run the same cases. */
 import assert from "node:assert/strict";
-import { type Event, eventKind, type Lease, leaseKind, podKind } from "../../resources/core.ts";
-import { type VRFDomain, vrfDomainKind } from "../../resources/vrf_domain.ts";
+import { type Event, eventKind, podKind } from "../../resources/core.ts";
+import { vrfDomainKind } from "../../resources/vrf_domain.ts";
 import { createEventRecorder } from "../events.ts";
 import { addFinalizer, removeFinalizer } from "../finalizer.ts";
-import { KubeError, type KubeErrorCode } from "../kube_error.ts";
-import { startLeaderElection } from "../leader_election.ts";
 import type { ResourceClient } from "../port.ts";
 import { type CacheTiming, startCache } from "../resource_cache.ts";
 import { createResourceClient } from "../resource_client.ts";
 import { createLogger } from "../../log.ts";
-import type { KubeConnection } from "../transport.ts";
-import { wait } from "../wait.ts";
+import { type ClientCase, codeOf, domain } from "./case_api.ts";
 import { eventually } from "./eventually.ts";
-
-/** An API that a case may stop. */
-export interface ClientCaseApi {
-  /** The way to it. */
-  readonly connection: KubeConnection;
-  /** Stops the server; its objects stay. */
-  stop(): Promise<void>;
-  /** Starts it again at the same address. */
-  restart(): Promise<void>;
-}
-
-/** A sentence about behaviour, and how to see that it holds on an API without VRFDomains. */
-export interface ClientCase {
-  /** The sentence. */
-  readonly name: string;
-  /** Throws when it does not hold. */
-  readonly run: (api: ClientCaseApi) => Promise<void>;
-}
 
 const quiet = createLogger("error", () => {});
 const quick: CacheTiming = { retryBaseMs: 1, retryMaxMs: 10 };
-
-function domain(name: string, vrf: number): VRFDomain {
-  return {
-    metadata: { name },
-    spec: {
-      vrf,
-      table: vrf + 2000,
-      prefix: "10.150.0.0",
-      prefixlen: 16,
-      ipblocklen: 26,
-      attachments: [{ type: "l3vni", vni: vrf + 50000, port: 4789 }],
-    },
-  };
-}
-
-async function codeOf(run: Promise<unknown>): Promise<KubeErrorCode> {
-  try {
-    await run;
-  } catch (thrown) {
-    assert(thrown instanceof KubeError, String(thrown));
-    return thrown.code;
-  }
-  throw new Error("Expected a failure");
-}
-
-/** A client whose requests can be cut off, as those of a killed process are. */
-function severable(client: ResourceClient<Lease>): { client: ResourceClient<Lease>; cut(): void } {
-  let alive = true;
-  const guard = <R>(run: () => Promise<R>): Promise<R> =>
-    alive ? run() : Promise.reject(new KubeError("Unavailable", "Cut off"));
-  return {
-    client: {
-      ...client,
-      get: (...given) => guard(() => client.get(...given)),
-      create: (...given) => guard(() => client.create(...given)),
-      patch: (...given) => guard(() => client.patch(...given)),
-    },
-    cut: () => {
-      alive = false;
-    },
-  };
-}
 
 /** All cases. */
 export const clientCases: readonly ClientCase[] = [
@@ -179,56 +116,6 @@ export const clientCases: readonly ClientCase[] = [
         false,
         "it is another one",
       );
-    },
-  },
-  {
-    name: "one candidate leads at a time, and another follows one that is cut off or steps down",
-    run: async (api) => {
-      const leases = createResourceClient(api.connection, leaseKind);
-      const timing = { leaseDurationMs: 2_000, renewDeadlineMs: 1_500, retryPeriodMs: 20 };
-      let leading: string[] = [];
-      let together = 0;
-      const stand = (identity: string) => {
-        const stop = new AbortController();
-        const way = severable(leases);
-        const election = startLeaderElection({
-          leases: way.client,
-          key: "kube-system/test",
-          identity,
-          lead: async (signal) => {
-            leading.push(identity);
-            together = Math.max(together, leading.length);
-            await wait(1_000_000, signal).catch(() => {});
-            leading = leading.filter((name) => name !== identity);
-          },
-          log: quiet,
-          signal: stop.signal,
-          timing,
-        });
-        return { election, cut: way.cut, stop: () => stop.abort(new Error("stopped")) };
-      };
-      const a = stand("a");
-      await eventually("a leads", () => leading.includes("a"));
-      const b = stand("b");
-      await eventually("b knows", () => b.election.leader === "a");
-      assert.equal(b.election.leading, false);
-      a.cut();
-      await eventually("b leads", () => leading.includes("b"));
-      assert.equal(a.election.leading, false);
-      const c = stand("c");
-      await eventually("c knows", () => c.election.leader === "b");
-      b.stop();
-      await b.election.stopped;
-      assert.deepEqual(leading.filter((name) => name === "b"), []);
-      await eventually("c leads", () => leading.includes("c"));
-      const lease = await leases.get("kube-system/test");
-      assert.equal(lease?.spec?.holderIdentity, "c");
-      assert.match(lease?.spec?.renewTime ?? "", /\.\d{6}Z$/);
-      assert.equal(lease?.spec?.leaseTransitions, 2);
-      for (const each of [a, c]) each.stop();
-      await Promise.all([a.election.stopped, c.election.stopped]);
-      assert.equal((await leases.get("kube-system/test"))?.spec?.holderIdentity, "");
-      assert.equal(together, 1);
     },
   },
   {

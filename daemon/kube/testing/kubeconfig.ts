@@ -49,6 +49,15 @@ export class KubeConfigFile implements Disposable {
     Deno.writeTextFileSync(this.path, text, { mode: 0o600 });
   }
 
+  /**
+   * Writes it anew.
+   *
+   * @param text Content of the file
+   */
+  replace(text: string): void {
+    Deno.writeTextFileSync(this.path, text);
+  }
+
   /** Removes it. */
   [Symbol.dispose](): void {
     if (this.#removed) return;

@@ -1,6 +1,5 @@
 import type { AttributesOf } from "../attributes.ts";
-import { ByteWriter } from "../byte_writer.ts";
-import { type Codec, decode } from "../codec.ts";
+import { type Codec, decode, encode } from "../codec.ts";
 import type { linkInfoAttributes } from "../rtnl/link_message.ts";
 import { bridgeAttributes, bridgeData, type BridgeKind, bridgeKind } from "./bridge.ts";
 import type { GenericKind } from "./generic.ts";
@@ -66,7 +65,6 @@ export function decodeKind(info: LinkInfo): LinkKind | undefined {
 }
 
 function encodeData<T>(codec: Codec<T>, value: T): Uint8Array<ArrayBuffer> | undefined {
-  const writer = new ByteWriter(256);
-  codec.write(writer, value);
-  return writer.length === 0 ? undefined : writer.copy();
+  const data = encode(codec, value);
+  return data.length === 0 ? undefined : data;
 }

@@ -1,7 +1,12 @@
 import { AddressError, addressFamily, type IpFamily } from "../../net/address.ts";
 import { type AttributesOf, type AttributeTable, attributeTable } from "../attributes.ts";
 import { bytes, ipAddress, struct, type StructCodec, text, u32, u8 } from "../codec.ts";
-import type { NetlinkConnection } from "../connection.ts";
+import {
+  bind,
+  type BoundRequest,
+  type NetlinkConnection,
+  type NetlinkRequest,
+} from "../connection.ts";
 import { NetlinkError } from "../errors.ts";
 import { type MessageView, NLM_F, type Payload, payload, type PayloadCodec } from "../message.ts";
 import { AF, familyNumber, ipFamily, RT_SCOPE, RTM } from "./types.ts";
@@ -45,8 +50,21 @@ export const addressPayload: PayloadCodec<AddressHeaderField, AddressAttributes>
   addressAttributes,
 );
 
-const IFA_F_NODAD = 0x02;
-const IFA_F_NOPREFIXROUTE = 0x200;
+/** Flags of an address (include/uapi/linux/if_addr.h, IFA_F_*). */
+export const IFA_F = {
+  /** Of IPv6: one that the kernel makes anew from time to time, for privacy. */
+  TEMPORARY: 0x01,
+  /** Used without looking for a duplicate first. */
+  NODAD: 0x02,
+  /** A duplicate was found. */
+  DADFAILED: 0x08,
+  /** Not for new connections any more. */
+  DEPRECATED: 0x20,
+  /** Not used while a duplicate is looked for. */
+  TENTATIVE: 0x40,
+  /** The kernel made no route for the prefix. */
+  NOPREFIXROUTE: 0x200,
+} as const;
 
 /** An address of a link, to be added or deleted. */
 export interface AddressSpec {
@@ -99,18 +117,30 @@ export function addAddress(
 ): void {
   const { ifExists = "fail" } = options;
   try {
-    c.request({
-      operation:
-        `to add the address "${spec.address}/${spec.prefixLength}" to the link "${spec.index}"`,
-      type: RTM.NEWADDR,
-      flags: NLM_F.CREATE | (ifExists === "replace" ? NLM_F.REPLACE : NLM_F.EXCL),
-      codec: addressPayload,
-      value: addressMessage(spec),
-    });
+    c.request(additionOf(spec, ifExists === "replace" ? NLM_F.REPLACE : NLM_F.EXCL));
   } catch (thrown) {
     const exists = thrown instanceof NetlinkError && thrown.errnoName === "EEXIST";
     if (!exists || ifExists !== "ignore") throw thrown;
   }
+}
+
+/** The same as a request among others, see `NetlinkConnection.batch`; an address that is there already is an error. */
+export function addressAddition(spec: AddressSpec): BoundRequest {
+  return bind(additionOf(spec, NLM_F.EXCL));
+}
+
+function additionOf(
+  spec: AddressSpec,
+  flag: number,
+): NetlinkRequest<Payload<Readonly<Record<AddressHeaderField, number>>, AddressAttributes>> {
+  return {
+    operation:
+      `to add the address "${spec.address}/${spec.prefixLength}" to the link "${spec.index}"`,
+    type: RTM.NEWADDR,
+    flags: NLM_F.CREATE | flag,
+    codec: addressPayload,
+    value: addressMessage(spec),
+  };
 }
 
 /**
@@ -132,15 +162,25 @@ export function deleteAddress(c: NetlinkConnection, spec: AddressSpec): void {
 /**
  * Lists IPv4 and IPv6 addresses, of one link or of all.
  *
+ * @param c The connection
+ * @param index Index of the link; 0 for all
+ * @param netnsId The number that another network namespace has in the connection's, to list those there
  * @throws {NetlinkError} If the kernel refuses; `ENODEV` if there is no such link
  */
-export function listAddresses(c: NetlinkConnection, index = 0): InterfaceAddress[] {
+export function listAddresses(
+  c: NetlinkConnection,
+  index = 0,
+  netnsId?: number,
+): InterfaceAddress[] {
   return [AF.INET, AF.INET6].flatMap((family) =>
     c.dump({
       operation: "to list the addresses",
       type: RTM.GETADDR,
       codec: addressPayload,
-      value: { header: { family, prefixLength: 0, flags: 0, scope: 0, index }, attributes: {} },
+      value: {
+        header: { family, prefixLength: 0, flags: 0, scope: 0, index },
+        attributes: { targetNetnsId: netnsId },
+      },
     }, readAddress)
   );
 }
@@ -178,8 +218,8 @@ function addressMessage(
       `Expected an IPv4 or IPv6 address, found "${spec.address}"`,
     );
   }
-  const flags = (spec.noprefixroute === true ? IFA_F_NOPREFIXROUTE : 0) |
-    (spec.nodad === true ? IFA_F_NODAD : 0);
+  const flags = (spec.noprefixroute === true ? IFA_F.NOPREFIXROUTE : 0) |
+    (spec.nodad === true ? IFA_F.NODAD : 0);
   return {
     header: {
       family: familyNumber(family),

@@ -1,4 +1,9 @@
-import type { NetlinkConnection, NetlinkRequest } from "../connection.ts";
+import {
+  bind,
+  type BoundRequest,
+  type NetlinkConnection,
+  type NetlinkRequest,
+} from "../connection.ts";
 import { NetlinkError } from "../errors.ts";
 import { decodeKind, type LinkKind } from "../link_kinds/link_kind.ts";
 import type { MessageView, Payload } from "../message.ts";
@@ -12,7 +17,6 @@ import {
   IFF_UP,
   type LinkAttributes,
   type LinkHeader,
-  linkHeader,
   linkHeaderOf,
   linkPayload,
   RTEXT_FILTER_SKIP_STATS,
@@ -40,6 +44,8 @@ export interface LinkChanges {
   readonly alias?: string | undefined;
   /** How its IPv6 link-local address is made. */
   readonly addrGenMode?: AddrGenMode | undefined;
+  /** Whether a later change of its MAC is told to IPv4's neighbours, as the sysctl `arp_notify` says it. */
+  readonly arpNotify?: boolean | undefined;
   /** Whether a protocol holds it down. */
   readonly protoDown?: boolean | undefined;
 }
@@ -91,21 +97,29 @@ export type LinkRef = { readonly index: number } | { readonly name: string };
  *   again
  */
 export function createLink(c: NetlinkConnection, spec: LinkSpec): number {
+  return createToldLink(c, spec)?.index ?? 0;
+}
+
+/**
+ * The same, with the link as the kernel tells it.
+ *
+ * @returns `undefined` if it was created in another namespace
+ * @throws {NetlinkError} As {@linkcode createLink}
+ */
+export function createToldLink(c: NetlinkConnection, spec: LinkSpec): Link | undefined {
   const operation = `to create the link "${spec.name}"`;
-  let index = 0;
+  let told: Link | undefined;
   try {
     c.batch(creationRequests(spec, operation), (message) => {
-      if (message.type === RTM.NEWLINK && index === 0) {
-        index = linkHeader.read(message.view, message.start, message.end).index;
-      }
+      if (message.type === RTM.NEWLINK) told ??= readLink(message);
     });
   } catch (thrown) {
-    if (index !== 0) deleteLink(c, { index });
+    if (told !== undefined) deleteLink(c, { index: told.index });
     throw thrown;
   }
-  if (index !== 0 || spec.netnsFd !== undefined) return index;
+  if (told !== undefined || spec.netnsFd !== undefined) return told;
   // Kernels before 6.2 do not echo links.
-  return getLink(c, { name: spec.name })?.index ?? 0;
+  return getLink(c, { name: spec.name });
 }
 
 /**
@@ -114,8 +128,20 @@ export function createLink(c: NetlinkConnection, spec: LinkSpec): number {
  * @throws {NetlinkError} If the kernel refuses; `ENODEV` if there is none of that index
  */
 export function setLink(c: NetlinkConnection, index: number, changes: LinkChanges): void {
-  const { up, mtu, master, address, name, netnsFd, group, alias, addrGenMode, protoDown } = changes;
-  c.request({
+  c.request(changeOf(index, changes));
+}
+
+/** The same as a request among others, see `NetlinkConnection.batch`. */
+export function linkChange(index: number, changes: LinkChanges): BoundRequest {
+  return bind(changeOf(index, changes));
+}
+
+function changeOf(
+  index: number,
+  changes: LinkChanges,
+): NetlinkRequest<Payload<LinkHeader, LinkAttributes>> {
+  const { up, mtu, master, address, name, netnsFd, group, alias, protoDown } = changes;
+  return {
     operation: `to change the link "${index}"`,
     type: RTM.NEWLINK,
     codec: linkPayload,
@@ -127,13 +153,13 @@ export function setLink(c: NetlinkConnection, index: number, changes: LinkChange
         mtu,
         master,
         alias,
-        afSpec: afSpecOf(addrGenMode),
+        afSpec: afSpecOf(changes),
         group,
         netnsFd,
         protoDown: protoDown === undefined ? undefined : Number(protoDown),
       },
     },
-  });
+  };
 }
 
 /**
@@ -175,25 +201,63 @@ export async function deleteLinkGroupAsync(c: NetlinkConnection, group: number):
 /**
  * Finds a link.
  *
+ * @param link Which one; `netnsId` is the number that another namespace has in the connection's, see {@linkcode Link.linkNetnsId}
  * @returns `undefined` if there is none
  * @throws {NetlinkError} If the kernel refuses for another reason
  */
-export function getLink(c: NetlinkConnection, link: LinkRef): Link | undefined {
-  const attributes: LinkAttributes = "name" in link
-    ? { name: link.name, extMask: RTEXT_FILTER_SKIP_STATS }
-    : { extMask: RTEXT_FILTER_SKIP_STATS };
-  const header = linkHeaderOf("name" in link ? {} : { index: link.index });
+export function getLink(
+  c: NetlinkConnection,
+  link: LinkRef & { readonly netnsId?: number },
+): Link | undefined {
   try {
-    return c.query({
-      operation: `to find the link "${"name" in link ? link.name : link.index}"`,
-      type: RTM.GETLINK,
-      codec: linkPayload,
-      value: { header, attributes },
-    }, readLink);
+    return c.query(lookFor(link), readLink);
   } catch (thrown) {
-    if (thrown instanceof NetlinkError && thrown.errnoName === "ENODEV") return undefined;
+    if (isNoDevice(thrown)) return undefined;
     throw thrown;
   }
+}
+
+/**
+ * Finds several links in one exchange.
+ *
+ * @returns Those that there are, in the order in which they were asked for
+ * @throws {NetlinkError} If the kernel refuses for another reason than that there is none
+ */
+export function getLinks(c: NetlinkConnection, links: readonly LinkRef[]): Link[] {
+  const found: Link[] = [];
+  try {
+    c.batch(links.map((link) => bind(lookFor(link))), (message) => {
+      const link = readLink(message);
+      if (link !== undefined) found.push(link);
+    });
+  } catch (thrown) {
+    // The others are looked for all the same.
+    if (!isNoDevice(thrown)) throw thrown;
+  }
+  return found;
+}
+
+function lookFor(
+  link: LinkRef & { readonly netnsId?: number },
+): NetlinkRequest<Payload<LinkHeader, LinkAttributes>> {
+  const byName = "name" in link;
+  return {
+    operation: `to find the link "${byName ? link.name : link.index}"`,
+    type: RTM.GETLINK,
+    codec: linkPayload,
+    value: {
+      header: linkHeaderOf(byName ? {} : { index: link.index }),
+      attributes: {
+        ...byName ? { name: link.name } : {},
+        extMask: RTEXT_FILTER_SKIP_STATS,
+        targetNetnsId: link.netnsId,
+      },
+    },
+  };
+}
+
+function isNoDevice(thrown: unknown): boolean {
+  return thrown instanceof NetlinkError && thrown.errnoName === "ENODEV";
 }
 
 /** What links to list. */

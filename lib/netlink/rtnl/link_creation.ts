@@ -103,7 +103,7 @@ function settingsAfterCreation(spec: LinkSpec, operation: string): BoundRequest[
     slaveKind: "bridge",
     slaveData: encodeBridgePort(bridgePort),
   };
-  const requests = [bind(change({ mtu, alias, linkInfo, afSpec: afSpecOf(addrGenMode) }))];
+  const requests = [bind(change({ mtu, alias, linkInfo, afSpec: afSpecOf({ addrGenMode }) }))];
   if (up === true) requests.push(bind(change({}, upFlags(true))));
   return requests;
 }

@@ -7,6 +7,7 @@ import {
 } from "../attributes.ts";
 import {
   bytes,
+  encode,
   hardwareAddress,
   i32,
   struct,
@@ -54,6 +55,12 @@ export const inet6Specs = {
 
 /** The table of {@link inet6Specs}. */
 export const inet6Attributes: AttributeTable<typeof inet6Specs> = attributeTable(inet6Specs);
+
+/** IFLA_INET_CONF as it is set: settings of a link by their numbers (include/uapi/linux/ip.h, IPV4_DEVCONF_*). As it is told it is an array. */
+const inetConfAttributes = attributeTable({ arpNotify: [22, u32] });
+
+/** IFLA_AF_SPEC, AF_INET, as it is set (include/uapi/linux/if_link.h, IFLA_INET_*). */
+const inetAttributes = attributeTable({ conf: [1, inetConfAttributes] });
 
 /** IFLA_AF_SPEC of a link, by address family. */
 export const afSpecSpecs = {
@@ -142,9 +149,25 @@ export function upFlags(up: boolean | undefined): { flags?: number; change?: num
   return up === undefined ? {} : { flags: up ? IFF_UP : 0, change: IFF_UP };
 }
 
-/** IFLA_AF_SPEC that sets how the IPv6 link-local address is made. */
-export function afSpecOf(mode: AddrGenMode | undefined): LinkAttributes["afSpec"] {
-  return mode === undefined ? undefined : { inet6: { addrGenMode: ADDR_GEN_MODES.indexOf(mode) } };
+/** What IFLA_AF_SPEC sets. */
+export interface AfSettings {
+  /** How the IPv6 link-local address is made. */
+  readonly addrGenMode?: AddrGenMode | undefined;
+  /** Whether a change of the MAC is told to IPv4's neighbours, as the sysctl `arp_notify` says it. */
+  readonly arpNotify?: boolean | undefined;
+}
+
+/** IFLA_AF_SPEC that makes these settings; `undefined` where there is none to make. */
+export function afSpecOf({ addrGenMode, arpNotify }: AfSettings): LinkAttributes["afSpec"] {
+  if (addrGenMode === undefined && arpNotify === undefined) return undefined;
+  return {
+    ...arpNotify === undefined
+      ? {}
+      : { inet: encode(inetAttributes, { conf: { arpNotify: Number(arpNotify) } }) },
+    ...addrGenMode === undefined
+      ? {}
+      : { inet6: { addrGenMode: ADDR_GEN_MODES.indexOf(addrGenMode) } },
+  };
 }
 
 /** How the IPv6 link-local address is made; `undefined` if it is not told or not known. */

@@ -13,6 +13,7 @@ import {
   u8,
 } from "../codec.ts";
 import type { NetlinkConnection } from "../connection.ts";
+import { NetlinkError } from "../errors.ts";
 import { type MessageView, NLM_F, type Payload, payload, type PayloadCodec } from "../message.ts";
 import { AF, familyNumber, ipFamily, RTM } from "./types.ts";
 
@@ -103,6 +104,8 @@ export interface Neighbor {
   readonly state?: number | undefined;
   /** NTF_* flags; none by default. */
   readonly flags?: number | undefined;
+  /** Who made it, as with routes (RTPROT_*). */
+  readonly protocol?: number | undefined;
 }
 
 /** An entry of a forwarding database: of a bridge (`NTF.MASTER`) or of a link such as a VXLAN (`NTF.SELF`). */
@@ -161,6 +164,33 @@ export function deleteNeighbor(c: NetlinkConnection, neighbor: Neighbor): void {
     codec: neighborPayload,
     value: neighborMessage(neighbor),
   });
+}
+
+/**
+ * Finds a neighbour.
+ *
+ * @returns `undefined` if there is none, and where the kernel can only list them (before Linux 5.0)
+ * @throws {NetlinkError} If the kernel refuses for another reason
+ * @throws {AddressError} If the address is none
+ */
+export function getNeighbor(
+  c: NetlinkConnection,
+  neighbor: Pick<Neighbor, "index" | "address">,
+): Neighbor | undefined {
+  const { header, attributes } = neighborMessage({ ...neighbor, state: 0 });
+  try {
+    return c.query({
+      operation: `to find the neighbour "${neighbor.address}" of the link "${neighbor.index}"`,
+      type: RTM.GETNEIGH,
+      codec: neighborPayload,
+      value: { header, attributes },
+    }, readNeighbor);
+  } catch (thrown) {
+    const none = thrown instanceof NetlinkError &&
+      (thrown.errnoName === "ENOENT" || thrown.errnoName === "EOPNOTSUPP");
+    if (none) return undefined;
+    throw thrown;
+  }
 }
 
 /**
@@ -266,6 +296,7 @@ export function readNeighbor(message: MessageView): Neighbor | undefined {
     mac: attributes.mac,
     state: head.state,
     flags: head.flags,
+    protocol: attributes.protocol,
   };
 }
 
@@ -294,14 +325,14 @@ export function readFdb(message: MessageView): FdbEntry | undefined {
 type NeighborMessage = Payload<Readonly<Record<NeighborHeaderField, number>>, NeighborAttributes>;
 
 function neighborMessage(neighbor: Neighbor): NeighborMessage {
-  const { index, address, mac, state = NUD.PERMANENT, flags = 0 } = neighbor;
+  const { index, address, mac, state = NUD.PERMANENT, flags = 0, protocol } = neighbor;
   const family = addressFamily(address);
   if (family === undefined) {
     throw new AddressError("InvalidAddress", `Expected an IP address, found "${address}"`);
   }
   return {
     header: headerOf({ family: familyNumber(family), index, state, flags }),
-    attributes: { dst: address, mac },
+    attributes: { dst: address, mac, protocol },
   };
 }
 

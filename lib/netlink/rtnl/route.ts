@@ -1,6 +1,11 @@
 import { AddressError, addressFamily, type IpFamily } from "../../net/address.ts";
 import { formatPrefix, networkOf, type Prefix } from "../../net/prefix.ts";
-import type { NetlinkConnection } from "../connection.ts";
+import {
+  bind,
+  type BoundRequest,
+  type NetlinkConnection,
+  type NetlinkRequest,
+} from "../connection.ts";
 import { NetlinkError } from "../errors.ts";
 import { type MessageView, NLM_F, type Payload } from "../message.ts";
 import {
@@ -128,13 +133,25 @@ export function addRoute(
   spec: RouteSpec,
   options: { readonly replace?: boolean } = {},
 ): void {
-  c.request({
+  c.request(additionOf(spec, options.replace === true ? NLM_F.REPLACE : NLM_F.EXCL));
+}
+
+/** The same as a request among others, see `NetlinkConnection.batch`; a route of the same destination is an error. */
+export function routeAddition(spec: RouteSpec): BoundRequest {
+  return bind(additionOf(spec, NLM_F.EXCL));
+}
+
+function additionOf(
+  spec: RouteSpec,
+  flag: number,
+): NetlinkRequest<Payload<Readonly<Record<RouteHeaderField, number>>, RouteAttributes>> {
+  return {
     operation: `to add the route ${describe(spec)}`,
     type: RTM.NEWROUTE,
-    flags: NLM_F.CREATE | (options.replace === true ? NLM_F.REPLACE : NLM_F.EXCL),
+    flags: NLM_F.CREATE | flag,
     codec: routePayload,
     value: routeMessage(spec),
-  });
+  };
 }
 
 /**

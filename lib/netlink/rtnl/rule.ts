@@ -88,6 +88,9 @@ const ACTION_NUMBERS: Readonly<Record<RuleAction, number>> = {
   prohibit: 8,
 };
 
+/** FRA_SUPPRESS_PREFIXLEN of a rule that suppresses nothing; the kernel reports it for all of them. */
+const SUPPRESS_NOTHING = 0xffffffff;
+
 /** The rule matches what its selectors do not. */
 const FIB_RULE_INVERT = 2;
 
@@ -117,6 +120,8 @@ export interface Rule {
   readonly protocol?: number | undefined;
   /** Whether it looks into the table of the VRF that the packet belongs to. */
   readonly l3mdev?: boolean | undefined;
+  /** What it finds counts only if its prefix is longer, in bits: 0 leaves out default routes. */
+  readonly suppressPrefixLength?: number | undefined;
   /** Whether it matches what its selectors do not. */
   readonly invert?: boolean | undefined;
 }
@@ -197,6 +202,9 @@ export function readRule(message: MessageView): Rule | undefined {
     oifname: attributes.oifname,
     protocol: attributes.protocol,
     l3mdev: attributes.l3mdev === undefined ? undefined : attributes.l3mdev !== 0,
+    suppressPrefixLength: attributes.suppressPrefixLength === SUPPRESS_NOTHING
+      ? undefined
+      : attributes.suppressPrefixLength,
     invert: (header.flags & FIB_RULE_INVERT) !== 0 ? true : undefined,
   };
 }
@@ -205,6 +213,7 @@ type RuleHeader = Readonly<Record<RuleHeaderField, number>>;
 
 function ruleMessage(rule: Rule): Payload<RuleHeader, RuleAttributes> {
   const { table, priority, fwmark, fwmask, iifname, oifname, protocol, l3mdev } = rule;
+  const { suppressPrefixLength } = rule;
   const src = rule.src === undefined ? undefined : networkOf(rule.src);
   const dst = rule.dst === undefined ? undefined : networkOf(rule.dst);
   return {
@@ -226,6 +235,7 @@ function ruleMessage(rule: Rule): Payload<RuleHeader, RuleAttributes> {
       iifname,
       oifname,
       l3mdev: l3mdev === true ? 1 : undefined,
+      suppressPrefixLength,
       protocol,
     },
   };
@@ -267,6 +277,10 @@ function describe(rule: Rule): string {
   if (rule.fwmark !== undefined) parts.push(`for the mark "${rule.fwmark}"`);
   if (rule.iifname !== undefined) parts.push(`from link "${rule.iifname}"`);
   if (rule.oifname !== undefined) parts.push(`out of link "${rule.oifname}"`);
-  parts.push(`into table "${rule.table}"`);
+  if (rule.action === undefined || rule.action === "table") {
+    parts.push(rule.l3mdev === true ? "into the VRF's table" : `into table "${rule.table}"`);
+  } else {
+    parts.push(`to "${rule.action}"`);
+  }
   return parts.join(" ");
 }

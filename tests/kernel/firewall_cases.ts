@@ -1,0 +1,49 @@
+/** Cases: the firewall is replaced while packets flow. */
+import assert from "node:assert/strict";
+import type { VrfBackend } from "../../daemon/kernel/port.ts";
+import { ask } from "../lab/tcp_question.ts";
+import { answerAs, answerPort as port } from "./answers.ts";
+import { type Namespace, Segment, succeed } from "./segment.ts";
+import { TrafficNode } from "./traffic_node.ts";
+
+/** Registers the cases for a backend. */
+export function registerFirewallCases(backend: VrfBackend): void {
+  Deno.test(`${backend}: connections go on and new ones begin while the firewall is replaced, with no packet lost`, async () => {
+    await using segment = await Segment.create(1);
+    using node = new TrafficNode(segment, backend);
+    const wish = { vrf: 200, blocks: ["10.150.0.0"] };
+    const more = { vrf: 300, blocks: ["10.150.0.64"] };
+    await node.carry([wish]);
+    const pod = await node.pod(segment, "pod", 200, "10.150.0.2");
+    await using _outside = answerAs("outside", segment.outside);
+    const question = { netns: pod.path, address: Segment.outsideAddress, port };
+    const expected = { name: "outside", seen: node.address };
+    assert.deepEqual(await ask([question]), [expected]);
+    let replaced = 0;
+    let asked = 0;
+    const replacing = (async () => {
+      for (; replaced < 10; replaced++) {
+        await node.carry(replaced % 2 === 0 ? [wish, more] : [wish]);
+      }
+    })();
+    while (replaced < 10) {
+      const answers = await ask(Array(8).fill(question));
+      assert.deepEqual(answers, Array(8).fill(expected));
+      asked += answers.length;
+    }
+    await replacing;
+    assert.ok(asked >= 80, `asked ${asked} times`);
+    // Where every instruction is emulated a segment may be sent again before its answer is looked at: there the answers must do.
+    if (Deno.env.get("PYROUTE2_LAB_EMULATED") === "1") return;
+    assert.equal(await retransmissions(pod), 0);
+    assert.equal(await retransmissions(segment.outside), 0);
+  });
+}
+
+/** TCP segments that were sent again in a namespace: each is a packet that was lost. */
+async function retransmissions(namespace: Namespace): Promise<number> {
+  const text = await succeed(namespace.command("cat", "/proc/net/snmp"));
+  const [names = "", values = ""] = text.split("\n").filter((line) => line.startsWith("Tcp:"));
+  const index = names.split(" ").indexOf("RetransSegs");
+  return Number(values.split(" ")[index]);
+}
