@@ -111,7 +111,8 @@ function zones(vrfs: readonly FirewallVrf[]): NftChain {
   const zone: NftJson = { ct: { key: "zone", dir: "original" } };
   const ofLink: NftJson = { map: { key: meta("iifname"), data: { set: elements } } };
   const rules = elements.length === 0 ? [] : [rule(set(zone, ofLink))];
-  return chain("zones", "filter", "prerouting", -300, rules);
+  // Where two of them stand, a packet keeps the zone that it has from the first.
+  return { ...chain("zones", "filter", "prerouting", -300, rules), renewed: true };
 }
 
 function prerouting(mask: number, at: At): NftChain {

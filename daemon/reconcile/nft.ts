@@ -28,7 +28,7 @@ export interface NftTable {
   /**
    * Makes the table hold the content, unless it still stands as it was left with it; a change by hand is replaced.
    *
-   * @throws {NftError} When nft refuses; the table is then as before
+   * @throws {NftError} When nft refuses; packets then meet the rules as before, or as the content says
    * @throws {SysError | NetlinkError} When the namespace cannot be looked into
    */
   sync(content: NftContent, signal: AbortSignal): Promise<{ readonly changed: boolean }>;
@@ -99,7 +99,8 @@ export function createNftTable({ namespace, shared }: NftTableOptions): NftTable
       await commit(steps.undo, signal).catch(() => undefined);
       throw refused;
     }
-    return steps.prepare === undefined ? 1 : 2;
+    if (steps.sweep !== undefined) await commit(steps.sweep, signal);
+    return [steps.prepare, steps.commit, steps.sweep].filter((each) => each !== undefined).length;
   };
   return {
     async sync(content, signal) {

@@ -62,6 +62,11 @@ export interface NftChain {
   readonly base: { readonly type: string; readonly hook: string; readonly prio: number };
   /** Its rules, each a list of statements. */
   readonly rules: readonly (readonly NftJson[])[];
+  /**
+   * Set where rules have a map in themselves, which goes with them: such a chain is replaced by one of another name, and for a while both stand. The
+   * name is then the beginning of what it is called.
+   */
+  readonly renewed?: boolean;
 }
 
 /** What a table holds. */

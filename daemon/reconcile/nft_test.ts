@@ -124,7 +124,7 @@ Deno.test("a table of another daemon, of any release, is taken over with all tha
   // The next daemon changes nothing of what the rules say.
   await createNodeFirewall(namespace.path).sync(model, signal);
   const anew = await namespace.nft("list", "ruleset");
-  assert.equal(withoutNumbers(anew), withoutNumbers(found));
+  assert.deepEqual(parts(anew), parts(found));
   assert.equal(setsIn(anew).length, setsIn(found).length);
 });
 
@@ -132,9 +132,10 @@ function setsIn(ruleset: string): string[] {
   return [...ruleset.matchAll(/^\t(?:set|map) (\S+) \{$/gm)].map(([, name = ""]) => name);
 }
 
-/** A ruleset whose sets are called as in the content. */
-function withoutNumbers(ruleset: string): string {
-  return ruleset.replaceAll(/(?<=\w)-\d+\b(?= |$)/gm, "");
+/** What a ruleset holds, as it is called in the content and in whatever order it was made. */
+function parts(ruleset: string): string[] {
+  return ruleset.replaceAll(/(?<=\w)-\d+\b(?= |$)/gm, "").replace(/^table .*\n/, "")
+    .replace(/\n}\n$/, "").split("\n\n").toSorted();
 }
 
 function withoutHandle(text: string): string {
@@ -183,7 +184,7 @@ Deno.test("an unchanged model writes nothing, and a table changed by hand is res
   const before = await namespace.nft("list", "ruleset");
   await namespace.nft("flush", "chain", "inet", "pyroute2-cni", "postrouting");
   assert.deepEqual(await firewall.sync(model, signal), { changed: true });
-  assert.equal(withoutNumbers(await namespace.nft("list", "ruleset")), withoutNumbers(before));
+  assert.deepEqual(parts(await namespace.nft("list", "ruleset")), parts(before));
   await namespace.nft("delete", "table", "inet", "pyroute2-cni");
   assert.deepEqual(await firewall.sync(model, signal), { changed: true });
 });

@@ -1,10 +1,12 @@
 /**
  * Which transactions make an nftables table as it shall be, whatever stands. Pure.
  *
- * A transaction is atomic for rules, and on older kernels not for sets: what a set of intervals gets, packets find there only after the rules
- * that ask for it are in force (nft_pipapo_commit of net/netfilter/nft_set_pipapo.c; seen with 6.1). A flow that begins in between is told
- * apart wrongly for good, such as never masqueraded. So no set in use is ever changed: sets that differ are made first, under new names, by a
- * transaction of their own, and the next one leads the rules to them.
+ * A transaction is atomic for rules, and not for sets. What a set of intervals gets, packets find there on older kernels only after the rules
+ * that ask for it are in force (nft_pipapo_commit of net/netfilter/nft_set_pipapo.c; seen with 6.1). And a packet that is among the old rules
+ * when the new ones come into force finds a map empty that went with them, since a rule's generation is read when its chain begins and an
+ * element's when it is looked up (nft_do_chain of net/netfilter/nf_tables_core.c, nft_genmask_cur; seen with 6.18). A flow that begins in
+ * between is told apart wrongly for good, such as never masqueraded. So no set in use is ever changed, in three transactions: sets that differ
+ * are made under new names, the rules are led to them, and what no rule asks for any more is taken away.
  *
  * @module
  */
@@ -19,20 +21,30 @@ import {
   table,
 } from "./nft_json.ts";
 
-/** A table as it was left: what each set is called and holds, and the rules of each chain. */
+/** A table as it was left: what each set and each chain is called and holds. */
 export interface TableLeft {
-  /** Names in the kernel and contents, by the names of the content. */
-  readonly sets: ReadonlyMap<string, { readonly name: string; readonly text: string }>;
-  /** What each chain is, by its name. */
-  readonly chains: ReadonlyMap<string, string>;
+  /** The sets, by the names of the content. */
+  readonly sets: ReadonlyMap<string, PartLeft>;
+  /** The chains, by the names of the content. */
+  readonly chains: ReadonlyMap<string, PartLeft>;
+}
+
+/** A part of a table as it was left. */
+export interface PartLeft {
+  /** Name in the kernel. */
+  readonly name: string;
+  /** What it is, as text. */
+  readonly text: string;
 }
 
 /** Transactions, and what they leave. */
 export interface TableSteps {
-  /** Makes the sets that no rule asks for yet; absent where all stand. */
+  /** Makes the sets that no rule asks for yet, and the chains that may stand twice; absent where all stand. */
   readonly prepare?: NftTransaction;
-  /** Makes the chains, and takes away what is over. */
+  /** Makes the other chains, and takes away those that are none of ours. */
   readonly commit: NftTransaction;
+  /** Takes away what `prepare` and `commit` have replaced; absent where that is nothing. */
+  readonly sweep?: NftTransaction;
   /** Takes away what `prepare` made, where `commit` was refused. */
   readonly undo: NftTransaction;
   /** The table after it. */
@@ -92,32 +104,44 @@ export function stepsTo(
   standing: TableStanding,
   left: TableLeft | undefined,
 ): TableSteps {
-  const sets = content.sets.map((set) => {
-    const text = JSON.stringify(set);
-    const kept = left?.sets.get(set.name);
-    const isKept = kept?.text === text;
-    return { set, text, isKept, name: isKept ? kept.name : freeName(set.name, standing) };
-  });
+  const sets = content.sets.map((set) => ({
+    set,
+    ...part(set.name, JSON.stringify(set), left?.sets, standing.sets),
+  }));
   const names = new Map(sets.map(({ set, name }) => [set.name, name]));
-  const chains = content.chains((set) => names.get(set) ?? set);
+  const chains = content.chains((set) => names.get(set) ?? set).map((chain) => {
+    const numbered = chain.renewed === true ? standing.chains : undefined;
+    return { chain, ...part(chain.name, JSON.stringify(chain), left?.chains, numbered) };
+  });
   const made = sets.filter(({ isKept }) => !isKept)
     .map(({ set, name }) => ({ kind: set.kind, name, spec: elementsOf(set) }));
-  const used = new Set(names.values());
-  const over = standing.sets.filter(({ name }) => !used.has(name));
+  const changed = chains.filter(({ isKept }) => !isKept)
+    .map(({ chain, name }) => ({ ...chain, name }));
+  const renewed = changed.filter((chain) => chain.renewed === true);
+  const over = {
+    sets: without(standing.sets, sets),
+    chains: Map.groupBy(
+      without(standing.chains, chains).map(({ name }) => name),
+      (name) => chains.some(({ chain }) => chain.renewed === true && isNumbered(name, chain.name)),
+    ),
+  };
+  const prepare = [
+    ...made.map(({ kind, name, spec }) => ({ add: { [kind]: { ...at, name, ...spec } } })),
+    ...renewed.flatMap(making),
+  ];
+  const sweep = [...removalOf(over.chains.get(true) ?? []), ...over.sets.map(deletion)];
   return {
-    ...made.length === 0 ? {} : {
-      prepare: inTable(
-        made.map(({ kind, name, spec }) => ({ add: { [kind]: { ...at, name, ...spec } } })),
-      ),
-    },
+    ...prepare.length === 0 ? {} : { prepare: inTable(prepare) },
     commit: inTable([
-      ...chainCommands(chains, standing, left),
-      ...over.map(deletion),
+      ...changed.filter((chain) => chain.renewed !== true)
+        .flatMap((chain) => remaking(chain, standing)),
+      ...removalOf(over.chains.get(false) ?? []),
     ]),
-    undo: inTable(made.map(deletion)),
+    ...sweep.length === 0 ? {} : { sweep: inTable(sweep) },
+    undo: inTable([...removalOf(renewed.map(({ name }) => name)), ...made.map(deletion)]),
     left: {
       sets: new Map(sets.map(({ set, name, text }) => [set.name, { name, text }])),
-      chains: new Map(chains.map((chain) => [chain.name, JSON.stringify(chain)])),
+      chains: new Map(chains.map(({ chain, name, text }) => [chain.name, { name, text }])),
     },
   };
 }
@@ -128,7 +152,7 @@ export function replacing(content: NftContent): NftTransaction {
   return inTable([
     { delete: { table } },
     { add: { table } },
-    ...content.chains((set) => set).flatMap((chain) => [addition(chain), ...rulesOf(chain)]),
+    ...content.chains((set) => set).flatMap(making),
   ]);
 }
 
@@ -141,41 +165,54 @@ function inTable(commands: readonly NftJson[]): NftTransaction {
   return { nftables: [{ add: { table } }, ...commands] };
 }
 
-/** A name that no set has: that of the content with a number behind it. */
-function freeName(name: string, standing: TableStanding): string {
-  const numbers = standing.sets.flatMap((each) => {
-    const [, base, number] = /^(\w+)-(\d{1,9})$/.exec(each.name) ?? [];
-    return base === name ? [Number(number)] : [];
-  });
+/** @param numbered Among what it gets a name that is free; undefined for what keeps its name */
+function part(
+  name: string,
+  text: string,
+  left: ReadonlyMap<string, PartLeft> | undefined,
+  numbered: readonly { readonly name: string }[] | undefined,
+): PartLeft & { readonly isKept: boolean } {
+  const kept = left?.get(name);
+  if (kept?.text === text) return { ...kept, isKept: true };
+  return { name: numbered === undefined ? name : freeName(name, numbered), text, isKept: false };
+}
+
+/** The name with the next number behind it. */
+function freeName(name: string, standing: readonly { readonly name: string }[]): string {
+  const numbers = standing.filter((each) => isNumbered(each.name, name))
+    .map((each) => Number(each.name.slice(name.length + 1)));
   return `${name}-${1 + Math.max(0, ...numbers)}`;
+}
+
+/** Whether it is called by this name with a number. */
+function isNumbered(name: string, base: string): boolean {
+  return name.startsWith(`${base}-`) && /^\d{1,9}$/.test(name.slice(base.length + 1));
+}
+
+function without<T extends { readonly name: string }>(
+  all: readonly T[],
+  kept: readonly { readonly name: string }[],
+): T[] {
+  const names = new Set(kept.map(({ name }) => name));
+  return all.filter(({ name }) => !names.has(name));
 }
 
 function elementsOf({ type, elements }: NftSet): { readonly [key: string]: NftJson } {
   return { ...type, ...elements.length === 0 ? {} : { elem: elements } };
 }
 
-/** Chains stay where they stand, so that a packet always finds one at the hook; those of the same rules are not touched. */
-function chainCommands(
-  chains: readonly NftChain[],
-  standing: TableStanding,
-  left: TableLeft | undefined,
-): NftJson[] {
-  const found = new Map(standing.chains.map(({ name, base }) => [name, base]));
-  const wanted = new Set(chains.map(({ name }) => name));
-  return [
-    ...chains.flatMap((chain) => {
-      const base = found.get(chain.name);
-      if (base === undefined) return [addition(chain), ...rulesOf(chain)];
-      if (left?.chains.get(chain.name) === JSON.stringify(chain)) return [];
-      const isSame = (["type", "hook", "prio"] as const).every((key) =>
-        base[key] === chain.base[key]
-      );
-      const anew = isSame ? [] : [removalOf(chain.name), addition(chain)];
-      return [flush(chain.name), ...anew, ...rulesOf(chain)];
-    }),
-    ...[...found.keys()].filter((name) => !wanted.has(name))
-      .flatMap((name) => [flush(name), removalOf(name)]),
-  ];
+/** A chain stays where it stands, so that a packet always finds one at the hook. */
+function remaking(chain: NftChain, standing: TableStanding): NftJson[] {
+  const base = standing.chains.find(({ name }) => name === chain.name)?.base;
+  if (base === undefined) return making(chain);
+  const isSame = (["type", "hook", "prio"] as const).every((key) => base[key] === chain.base[key]);
+  return isSame
+    ? [flush(chain.name), ...rulesOf(chain)]
+    : [...removalOf([chain.name]), ...making(chain)];
+}
+
+function making(chain: NftChain): NftJson[] {
+  return [addition(chain), ...rulesOf(chain)];
 }
 
 function addition({ name, base }: NftChain): NftJson {
@@ -190,8 +227,9 @@ function flush(name: string): NftJson {
   return { flush: { chain: { ...at, name } } };
 }
 
-function removalOf(name: string): NftJson {
-  return { delete: { chain: { ...at, name } } };
+/** All are emptied first: their rules may lead from one to another. */
+function removalOf(names: readonly string[]): NftJson[] {
+  return [...names.map(flush), ...names.map((name) => ({ delete: { chain: { ...at, name } } }))];
 }
 
 function deletion({ kind, name }: Pick<NftSet, "kind" | "name">): NftJson {

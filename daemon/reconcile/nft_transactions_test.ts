@@ -68,7 +68,7 @@ Deno.test("sets are made before the rules that ask for them, in a transaction of
   ]);
 });
 
-Deno.test("a set that differs gets a new name, and the old one goes with the rules that asked for it", () => {
+Deno.test("a set that differs gets a new name, and the old one goes once no rule asks for it", () => {
   const first = stepsTo(content({ inside: [1], marks: [2] }), nothing, undefined);
   const standing = readStanding(listing(namesOf(first), { input: 0 }));
   const second = stepsTo(content({ inside: [1, 3], marks: [2] }), standing, first.left);
@@ -78,9 +78,37 @@ Deno.test("a set that differs gets a new name, and the old one goes with the rul
     "flush chain input",
     "add rule input",
     "add rule input",
-    "delete set inside-1",
   ]);
+  assert.deepEqual(short(second.sweep), ["add table pyroute2-cni", "delete set inside-1"]);
   assert.match(JSON.stringify(second.commit), /"@inside-2".*"@marks-1"/);
+});
+
+Deno.test("a chain with a map in itself stands beside the one that it replaces until the rules are led to the new sets", () => {
+  const wanted = (map: number): NftContent => {
+    const { sets, chains } = content({ marks: [map] });
+    const zones = chain("zones", "filter", "prerouting", -300, [rule(map)]);
+    return { sets, chains: (nameOf) => [{ ...zones, renewed: true }, ...chains(nameOf)] };
+  };
+  const first = stepsTo(wanted(1), nothing, undefined);
+  const standing = readStanding(listing(["marks-1"], { "zones-1": -300, input: 0 }));
+  const again = stepsTo(wanted(1), standing, first.left);
+  assert.deepEqual([again.prepare, again.sweep], [undefined, undefined]);
+  const { prepare, commit, sweep, undo } = stepsTo(wanted(2), standing, first.left);
+  const made = ["add set marks-2", "add chain zones-2", "add rule zones-2"];
+  assert.deepEqual(short(prepare), ["add table pyroute2-cni", ...made]);
+  assert.ok(!short(commit).some((each) => /zones|set/.test(each)), short(commit).join());
+  assert.deepEqual(short(sweep), [
+    "add table pyroute2-cni",
+    "flush chain zones-1",
+    "delete chain zones-1",
+    "delete set marks-1",
+  ]);
+  assert.deepEqual(short(undo), [
+    "add table pyroute2-cni",
+    "flush chain zones-2",
+    "delete chain zones-2",
+    "delete set marks-2",
+  ]);
 });
 
 Deno.test("no step changes a set that stands, whatever is known of it", () => {
@@ -96,15 +124,21 @@ Deno.test("no step changes a set that stands, whatever is known of it", () => {
 });
 
 Deno.test("what is not known to be as it was left is made anew under free names, and what stood goes", () => {
-  const standing = readStanding(listing(["inside", "inside-7", "other"], { input: 0, odd: 5 }));
-  const { prepare, commit } = stepsTo(content({ inside: [1] }), standing, undefined);
+  const chains = { input: 0, odd: 5, rest: 5 };
+  const standing = readStanding(listing(["inside", "inside-7", "other"], chains));
+  const { prepare, commit, sweep } = stepsTo(content({ inside: [1] }), standing, undefined);
   assert.deepEqual(short(prepare), ["add table pyroute2-cni", "add set inside-8"]);
   assert.deepEqual(short(commit), [
     "add table pyroute2-cni",
     "flush chain input",
     "add rule input",
     "flush chain odd",
+    "flush chain rest",
     "delete chain odd",
+    "delete chain rest",
+  ]);
+  assert.deepEqual(short(sweep), [
+    "add table pyroute2-cni",
     "delete set inside",
     "delete set inside-7",
     "delete set other",

@@ -15,7 +15,7 @@ export interface NodeFirewall {
   /**
    * Makes the host's table as the model says, so that no packet meets a part of it.
    *
-   * @throws {NftError} When nft refuses; the table is then as before
+   * @throws {NftError} When nft refuses; packets then meet the rules as before, or as the model says
    * @throws {SysError | NetlinkError} When the namespace cannot be looked into
    */
   sync(model: FirewallModel, signal: AbortSignal): Promise<{ readonly changed: boolean }>;

@@ -291,7 +291,7 @@ ip rule | sort; ip -6 rule | sort
 nft -s list ruleset
 `;
 
-/** A ruleset's sets are listed as they were made, and those of one name are told apart by a number: neither is a difference. */
+/** What a ruleset holds is listed as it was made, and what has one name is told apart by a number: neither is a difference. */
 function inOneOrder(text: string): string {
   return text.replaceAll(/(?<=[a-z6])-\d+(?= |$)/gm, "").replaceAll(/^(table .*)$/gm, "$1\n")
     .split("\n\n").sort().join("\n\n");

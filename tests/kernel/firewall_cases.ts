@@ -19,19 +19,28 @@ export function registerFirewallCases(backend: VrfBackend): void {
     const question = { netns: pod.path, address: Segment.outsideAddress, port };
     const expected = { name: "outside", seen: node.address };
     assert.deepEqual(await ask([question]), [expected]);
-    let replaced = 0;
-    let asked = 0;
-    const replacing = (async () => {
-      for (; replaced < 10; replaced++) {
-        await node.carry(replaced % 2 === 0 ? [wish, more] : [wish]);
+    let isOver = false;
+    const replace = async () => {
+      try {
+        for (let times = 0; times < 10; times++) {
+          await node.carry(times % 2 === 0 ? [wish, more] : [wish]);
+        }
+      } finally {
+        isOver = true;
       }
-    })();
-    while (replaced < 10) {
-      const answers = await ask(Array(8).fill(question));
-      assert.deepEqual(answers, Array(8).fill(expected));
-      asked += answers.length;
+    };
+    let asked = 0;
+    const askMeanwhile = async () => {
+      while (!isOver) {
+        const answers = await ask(Array(8).fill(question));
+        assert.deepEqual(answers, Array(8).fill(expected));
+        asked += answers.length;
+      }
+    };
+    // Neither may go on when the namespaces are gone, whatever becomes of the other.
+    for (const ended of await Promise.allSettled([askMeanwhile(), replace()])) {
+      if (ended.status === "rejected") throw ended.reason;
     }
-    await replacing;
     assert.ok(asked >= 80, `asked ${asked} times`);
     // Where every instruction is emulated a segment may be sent again before its answer is looked at: there the answers must do.
     if (Deno.env.get("PYROUTE2_LAB_EMULATED") === "1") return;

@@ -31,17 +31,22 @@ export function readFirewall(text: string): readonly string[] {
     if (table !== undefined) return [`nft table ${table.family} ${table.name}`];
     const elements = set ?? map;
     if (elements !== undefined) {
-      // A set that was made anew has the next number behind its name.
-      const name = elements.name.replace(/-\d+$/, "");
+      const name = withoutNumber(elements.name);
       return (elements.elem ?? []).map((each) => `nft ${name} ${element(each)}`);
     }
     if (rule === undefined) return [];
-    const zones = rule.chain === "zones" ? anonymous(rule.expr) : [];
+    const chain = withoutNumber(rule.chain);
+    const zones = chain === "zones" ? anonymous(rule.expr) : [];
     return [
-      `nft rule in ${rule.chain}`,
+      `nft rule in ${chain}`,
       ...zones.map((each) => `nft zones ${element(each)}`),
     ];
   });
+}
+
+/** What is made anew has the next number behind its name. */
+function withoutNumber(name: string): string {
+  return name.replace(/-\d+$/, "");
 }
 
 /** The elements of the map within an expression. */

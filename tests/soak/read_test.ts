@@ -90,7 +90,7 @@ Deno.test("each element of a set or map of nft is a fact, and each rule", () => 
       { map: { name: "blocks", elem: [[prefix, 200]] } },
       { set: { name: "inside-12", elem: [{ concat: [200, prefix] }] } },
       { set: { name: "closed" } },
-      { rule: { chain: "zones", expr: [{ mangle: { value: zones } }] } },
+      { rule: { chain: "zones-2", expr: [{ mangle: { value: zones } }] } },
     ],
   });
   assert.deepEqual(readFirewall(text), [
