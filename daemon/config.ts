@@ -5,7 +5,7 @@ import { addressFamily, formatAddress, parseAddress } from "../lib/net/address.t
 import { formatPrefix, networkOf, parsePrefix } from "../lib/net/prefix.ts";
 import { parseIni } from "./ini.ts";
 import { type LogLevel, logLevels } from "./log.ts";
-import { bitsOf, defaultMarkMask, leastMarkBits } from "./reconcile/marks.ts";
+import { bitsOf, defaultMarkMask, leastMarkBits } from "./firewall/marks.ts";
 
 /** A configuration that cannot be used; the message names every key at fault. */
 export class ConfigError extends CodedError {

@@ -24,7 +24,7 @@ import { gather } from "./reconcile/gather.ts";
 import type { NextHops } from "./reconcile/keep_next_hops.ts";
 import { createNodeReconciler, type NodeReport } from "./reconcile/node_reconciler.ts";
 import { nodeDomainState, renderNodeStatus } from "./reconcile/node_status.ts";
-import { createNodeFirewall } from "./reconcile/node_firewall.ts";
+import { createNodeFirewall } from "./firewall/node_firewall.ts";
 import { createPrefixLimits } from "./reconcile/prefix_limits.ts";
 import type { Announcements } from "./reconcile/relay_announcements.ts";
 import type { Metrics } from "./server/metrics.ts";

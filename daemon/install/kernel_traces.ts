@@ -7,7 +7,7 @@ import { isPodAlias } from "../kernel/names.ts";
 import { openKernel } from "../kernel/open_kernel.ts";
 import { isOfKind } from "../kernel/ownership.ts";
 import { deleteRoutes, listOwnRoutes } from "../kernel/routes.ts";
-import type { NodeFirewall } from "../reconcile/node_firewall.ts";
+import type { NodeFirewall } from "../firewall/node_firewall.ts";
 
 /** A pod that is attached. */
 export interface AttachedPod {

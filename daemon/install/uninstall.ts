@@ -2,7 +2,7 @@
 import { messageOf } from "../../lib/errors.ts";
 import { type DaemonConfig, parseConfig } from "../config.ts";
 import { removeConflists } from "../controllers/conflist.ts";
-import { createNodeFirewall } from "../reconcile/node_firewall.ts";
+import { createNodeFirewall } from "../firewall/node_firewall.ts";
 import type { Change } from "./changes.ts";
 import { InstallError } from "./errors.ts";
 import { readConflists, readFrr, readRecord, readText } from "./facts.ts";

@@ -1,7 +1,7 @@
 /** From a node's plan and its kernel's names to what the firewall shall be. */
 import type { Kernel, VrfSpec } from "../kernel/port.ts";
-import type { FirewallModel, FirewallVrf } from "./firewall_spec.ts";
-import type { VrfNamespace } from "./node_firewall.ts";
+import type { FirewallModel, FirewallVrf } from "../firewall/model.ts";
+import type { VrfNamespace } from "../firewall/node_firewall.ts";
 import { insidePrefixes, type NodePlan } from "./plan.ts";
 
 /**

@@ -3,7 +3,7 @@ import { messageOf } from "../../lib/errors.ts";
 import type { Kernel } from "../kernel/port.ts";
 import type { Logger } from "../log.ts";
 import { firewallModel, vrfNamespaces } from "./firewall_model.ts";
-import type { NodeFirewall } from "./node_firewall.ts";
+import type { NodeFirewall } from "../firewall/node_firewall.ts";
 import type { PlannedRule } from "./plan_rules.ts";
 import type { Run } from "./run.ts";
 

@@ -21,7 +21,7 @@ import {
 } from "./domain_report.ts";
 import { createExtraGuard } from "./extra_config.ts";
 import { createFrrFollower } from "./frr_follower.ts";
-import type { NodeFirewall } from "./node_firewall.ts";
+import type { NodeFirewall } from "../firewall/node_firewall.ts";
 import { keepNextHops, type NextHops } from "./keep_next_hops.ts";
 import { applyFrr, createAddressSync, reportExtras, settle } from "./frr_phases.ts";
 import { syncGateways } from "./gateway_sync.ts";

@@ -18,8 +18,8 @@ import { bridgeMac, bridgeName, vrfName, vxlanName } from "../kernel/names.ts";
 import type { RouteFilters } from "../resources/route_filter.ts";
 import { type ImportedPrefix, type Imports, importsOf } from "./imports.ts";
 import { type Exporters, exportersOf, fabricTargets } from "./route_targets.ts";
-import type { Egress } from "./firewall_spec.ts";
-import { assignMarks, defaultMarkMask, type MarkAssignment } from "./marks.ts";
+import type { Egress } from "../firewall/model.ts";
+import { assignMarks, defaultMarkMask, type MarkAssignment } from "../firewall/marks.ts";
 import type { PlanAttachment, PlanDomain, PlanInput } from "./plan_input.ts";
 import { type PlannedRule, planRules, type RuleDomain } from "./plan_rules.ts";
 

@@ -6,7 +6,7 @@ import type { PodPort, Underlay } from "../kernel/port.ts";
 import type { DomainExtraConfig, NodeExtraConfig } from "../resources/extra_config.ts";
 import type { RouteFilters } from "../resources/route_filter.ts";
 import type { VRFRouteTargets } from "../resources/vrf_domain.ts";
-import type { Egress } from "./firewall_spec.ts";
+import type { Egress } from "../firewall/model.ts";
 import type { NodeVtep } from "./reach.ts";
 
 /** An overlay attachment of a domain, as its resource says it. */

@@ -3,7 +3,7 @@ import type { IpFamily } from "../../lib/net/address.ts";
 import { formatPrefix, type Prefix } from "../../lib/net/prefix.ts";
 import type { RuleSpec } from "../kernel/port.ts";
 import type { ImportedPrefix } from "./imports.ts";
-import { outsideMark } from "./marks.ts";
+import { outsideMark } from "../firewall/marks.ts";
 import type { PlanDomain, PlanPolicy } from "./plan_input.ts";
 
 /** A domain as its rules depend on it. */

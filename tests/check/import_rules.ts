@@ -31,10 +31,13 @@ const pureFiles: readonly string[] = [
   "daemon/reconcile/plan.ts",
   "daemon/reconcile/plan_input.ts",
   "daemon/reconcile/difference.ts",
-  "daemon/reconcile/firewall.ts",
-  "daemon/reconcile/firewall_sets.ts",
-  "daemon/reconcile/firewall_spec.ts",
-  "daemon/reconcile/nft_json.ts",
+  "daemon/firewall/check.ts",
+  "daemon/firewall/marks.ts",
+  "daemon/firewall/model.ts",
+  "daemon/firewall/nft_json.ts",
+  "daemon/firewall/nft_transactions.ts",
+  "daemon/firewall/render.ts",
+  "daemon/firewall/sets.ts",
   "daemon/ipam/allocator.ts",
   "daemon/install/conflist.ts",
   "daemon/install/frr_daemons.ts",
@@ -96,6 +99,12 @@ const importRules: readonly {
     broken: (path, { target }) =>
       inAny(path, "daemon/handlers/", "daemon/pod/") && target.startsWith("daemon/ipam/") &&
       target !== "daemon/ipam/port.ts" && target !== "daemon/ipam/errors.ts",
+  },
+  {
+    text: "the firewall knows only its model, neither plan nor kernel adapter",
+    broken: (path, { target }) =>
+      path.startsWith("daemon/firewall/") && target.startsWith("daemon/") &&
+      !target.startsWith("daemon/firewall/"),
   },
   {
     text: "nothing above daemon/kernel knows a backend",

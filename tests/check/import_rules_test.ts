@@ -15,6 +15,7 @@ const forbidden: readonly [string, string, RegExp][] = [
   ["daemon/a.ts", `const x = await import("../tests/lab/lab.ts");`, /nothing of the tests/],
   ["frr/a.ts", `import { x } from "../daemon/log.ts";`, /nothing of the daemon/],
   ["daemon/handlers/add.ts", `import { x } from "../ipam/journal.ts";`, /by its port/],
+  ["daemon/firewall/a.ts", `import { x } from "../reconcile/plan.ts";`, /only its model/],
   ["daemon/reconcile/a.ts", `import { x } from "../kernel/vrf_netns.ts";`, /knows a backend/],
   ["daemon/reconcile/plan.ts", `import { x } from "../../lib/sys/netns.ts";`, /no I\/O/],
   ["daemon/reconcile/plan.ts", `const now = Date.now();`, /pure/],

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { renderFrr } from "../../frr/render.ts";
 import { CodedError } from "../../lib/errors.ts";
-import { renderFirewall } from "../../daemon/reconcile/firewall.ts";
+import { renderFirewall } from "../../daemon/firewall/render.ts";
 import { gather } from "../../daemon/reconcile/gather.ts";
 import { insidePrefixes, planNode } from "../../daemon/reconcile/plan.ts";
 import { reachOf } from "../../daemon/reconcile/reach.ts";

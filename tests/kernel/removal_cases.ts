@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { openKernelTraces } from "../../daemon/install/kernel_traces.ts";
 import type { VrfBackend } from "../../daemon/kernel/port.ts";
-import { createNodeFirewall } from "../../daemon/reconcile/node_firewall.ts";
+import { createNodeFirewall } from "../../daemon/firewall/node_firewall.ts";
 import { KernelNode } from "./kernel_node.ts";
 import { type Namespace, Segment, succeed } from "./segment.ts";
 

@@ -3,7 +3,7 @@ import { parsePrefix } from "../../lib/net/prefix.ts";
 import type { PoolBlock } from "../../daemon/ipam/port.ts";
 import type { VrfBackend, VrfSpec } from "../../daemon/kernel/port.ts";
 import { firewallModel, vrfNamespaces } from "../../daemon/reconcile/firewall_model.ts";
-import { createNodeFirewall, type NodeFirewall } from "../../daemon/reconcile/node_firewall.ts";
+import { createNodeFirewall, type NodeFirewall } from "../../daemon/firewall/node_firewall.ts";
 import { planNode } from "../../daemon/reconcile/plan.ts";
 import type { PlanDomain, PlanInput } from "../../daemon/reconcile/plan_input.ts";
 import { pointTo6 } from "./dual_stack_cases.ts";

@@ -1,6 +1,6 @@
 /** A node's kernel in memory, at the ports that the design names: what it is told to make stands at once. */
 import type { Kernel, ObservedOverlay, OverlaySpec, VrfSpec } from "../../daemon/kernel/port.ts";
-import type { NodeFirewall } from "../../daemon/reconcile/node_firewall.ts";
+import type { NodeFirewall } from "../../daemon/firewall/node_firewall.ts";
 import type { NextHops } from "../../daemon/reconcile/keep_next_hops.ts";
 import type { Announcements } from "../../daemon/reconcile/relay_announcements.ts";
 

@@ -1,5 +1,5 @@
 /** What must be in a node's own network namespace: links, addresses, rules, routes, firewall. Pure. */
-import { renderFirewall } from "../../daemon/reconcile/firewall.ts";
+import { renderFirewall } from "../../daemon/firewall/render.ts";
 import type { SoakDomain } from "./tenants.ts";
 import { blocksOf, familiesOf, isIpv6, markMask, type World } from "./world.ts";
 

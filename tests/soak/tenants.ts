@@ -1,7 +1,7 @@
 /** The soak's tenants and pods. Pure. */
 import type { LabPod } from "../lab/topology.ts";
 import { bridgeName, type OverlayType, vxlanName } from "../../daemon/kernel/names.ts";
-import type { Egress } from "../../daemon/reconcile/firewall_spec.ts";
+import type { Egress } from "../../daemon/firewall/model.ts";
 
 /** An attachment to the fabric. */
 export interface Overlay {

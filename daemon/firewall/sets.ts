@@ -1,6 +1,6 @@
 /** Sets and maps of the project's nftables table: all that differs between VRFs. Pure. */
 import { parsePrefix, prefixRange } from "../../lib/net/prefix.ts";
-import type { FirewallModel, FirewallVrf } from "./firewall_spec.ts";
+import type { FirewallModel, FirewallVrf } from "./model.ts";
 import { outsideMark } from "./marks.ts";
 import {
   concat,

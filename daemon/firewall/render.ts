@@ -15,9 +15,9 @@
  * - `forward` (mangle): a flow into a VRF that comes from no VRF is marked as such, so that its answers leave by the node's routes.
  * - `postrouting` (srcnat): who must be answered by way of this node gets an address of it, see {@linkcode renderFirewall}.
  */
-import { validateFirewall, validateVrfFirewall } from "./firewall_check.ts";
-import { sets } from "./firewall_sets.ts";
-import type { FirewallModel, FirewallVrf } from "./firewall_spec.ts";
+import { validateFirewall, validateVrfFirewall } from "./check.ts";
+import { sets } from "./sets.ts";
+import type { FirewallModel, FirewallVrf } from "./model.ts";
 import { outsideMark, zoneOf } from "./marks.ts";
 import {
   address,

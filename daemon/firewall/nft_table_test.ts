@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { readNftGeneration } from "../../lib/netlink/netfilter/generation.ts";
-import { renderFirewall, renderVrfFirewall } from "./firewall.ts";
-import type { FirewallModel, FirewallVrf } from "./firewall_spec.ts";
+import { renderFirewall, renderVrfFirewall } from "./render.ts";
+import type { FirewallModel, FirewallVrf } from "./model.ts";
 import { defaultMarkMask } from "./marks.ts";
 import { chain, type NftContent, rule } from "./nft_json.ts";
-import { createNftTable, NftError } from "./nft.ts";
+import { createNftTable, NftError } from "./nft_table.ts";
 import { createNodeFirewall } from "./node_firewall.ts";
 
 /** A namespace of the test's own, gone when the test ends. */

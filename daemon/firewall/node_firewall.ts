@@ -1,8 +1,8 @@
 /** All nftables tables of a node: the host's own, and one in each network namespace that is a VRF. */
 import { messageOf } from "../../lib/errors.ts";
-import { renderFirewall, renderVrfFirewall, type VrfFirewallModel } from "./firewall.ts";
-import type { FirewallModel } from "./firewall_spec.ts";
-import { createNftTable, type NftTable } from "./nft.ts";
+import { renderFirewall, renderVrfFirewall, type VrfFirewallModel } from "./render.ts";
+import type { FirewallModel } from "./model.ts";
+import { createNftTable, type NftTable } from "./nft_table.ts";
 
 /** A network namespace that is a VRF. */
 export interface VrfNamespace extends VrfFirewallModel {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { hostileTexts } from "../../tests/fuzz/hostile_texts.ts";
-import { renderFirewall, renderVrfFirewall, type VrfFirewallModel } from "./firewall.ts";
-import { FirewallModelError } from "./firewall_check.ts";
-import type { FirewallModel, FirewallVrf } from "./firewall_spec.ts";
+import { renderFirewall, renderVrfFirewall, type VrfFirewallModel } from "./render.ts";
+import { FirewallModelError } from "./check.ts";
+import type { FirewallModel, FirewallVrf } from "./model.ts";
 import { defaultMarkMask } from "./marks.ts";
 
 const vrf: FirewallVrf = {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { renderFirewall, renderVrfFirewall } from "./firewall.ts";
-import type { FirewallModel, FirewallVrf } from "./firewall_spec.ts";
+import { renderFirewall, renderVrfFirewall } from "./render.ts";
+import type { FirewallModel, FirewallVrf } from "./model.ts";
 import type { NftTransaction } from "./nft_json.ts";
 import { readStanding, replacing, stepsTo } from "./nft_transactions.ts";
 import { defaultMarkMask } from "./marks.ts";

@@ -2,7 +2,7 @@
 import { CodedError } from "../../lib/errors.ts";
 import { addressFamily } from "../../lib/net/address.ts";
 import { parsePrefix } from "../../lib/net/prefix.ts";
-import type { FirewallModel, FirewallVrf } from "./firewall_spec.ts";
+import type { FirewallModel, FirewallVrf } from "./model.ts";
 
 /** A model that cannot be rendered. Its code is `FirewallModelInvalid`. */
 export class FirewallModelError extends CodedError {
