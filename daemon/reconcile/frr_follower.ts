@@ -38,7 +38,8 @@ export interface VniDown {
 /** FRR as the reconciler sees it. */
 export interface FrrFollower {
   /**
-   * Waits until zebra knows each of these VRFs, or long enough; resolves to the names of those that it does not know.
+   * Waits until zebra knows each of these VRFs, or long enough; resolves to the names of those that it does not know. Those are not waited for
+   * again, but now and then told again.
    *
    * @param missed Told which VRFs zebra seems to have missed
    * @throws {FrrError} If FRR does not answer
@@ -85,8 +86,9 @@ export function createFrrFollower(
   let seen: { state: FrrState; at: number } | undefined;
   /** VNIs that have been waited for long enough already. */
   let overdue: ReadonlySet<string> = new Set();
-  /** The same of VRFs that zebra does not know. */
+  /** The same of VRFs that zebra does not know, and when those were last told to it again. */
   let unheard: ReadonlySet<string> = new Set();
+  let toldAt = -Infinity;
 
   async function look(signal: AbortSignal): Promise<FrrState> {
     try {
@@ -139,13 +141,20 @@ export function createFrrFollower(
       const end = clock() + patienceMs;
       let unknown = fresh() && seen !== undefined ? notActive(vrfs, seen.state) : vrfs;
       let [fewest, since] = [Infinity, clock()];
+      const tell = () => {
+        toldAt = clock();
+        missed(unknown);
+      };
       while (unknown.length > 0) {
         const state = await look(signal);
         unknown = notActive(vrfs, state);
-        if (unknown.every((name) => unheard.has(name)) || clock() >= end) break;
+        if (unknown.every((name) => unheard.has(name)) || clock() >= end) {
+          if (unknown.length > 0 && clock() - toldAt >= patienceMs) tell();
+          break;
+        }
         if (unknown.length < fewest || !state.ready) [fewest, since] = [unknown.length, clock()];
         if (clock() - since >= missedMs) {
-          missed(unknown);
+          tell();
           since = clock();
         }
         await pause(pollMs, signal);

@@ -133,6 +133,14 @@ Deno.test("VRFs that zebra has missed are told while it is waited for them, and 
   bench.follower.expectChange();
   assert.deepEqual(await bench.follower.awaitVrfs(wanted, signal, missed), ["vrf-400"]);
   assert.equal(bench.looks, looks + 1);
+  // It is told of them again all the same, once in half a minute.
+  const before = told.length;
+  bench.lookMs = 20_000;
+  for (let run = 0; run < 4; run++) {
+    bench.follower.expectChange();
+    await bench.follower.awaitVrfs(wanted, signal, missed);
+  }
+  assert.deepEqual(told.slice(before), [["vrf-400"], ["vrf-400"]]);
   bench.active.push("vrf-400");
   assert.deepEqual(await bench.follower.awaitVrfs(wanted, signal, missed), []);
   // Nothing more is asked while the last look is fresh.
