@@ -47,8 +47,7 @@ export async function startBenchLab(
     nodes: 1,
     dist,
     keep: false,
-    // Where programs are emulated a lab has the default interval.
-    emulated: asInstalled,
+    ...asInstalled ? { jobSeconds: 30 } : {},
     signal,
     progress,
   });

@@ -21,6 +21,7 @@ import {
   progressLine,
   repository,
 } from "./options.ts";
+import { jobsWhere } from "./patience.ts";
 import { defaultTenant, type PlacedPod, tenants } from "./topology.ts";
 
 /** What the demo found, for scripts. */
@@ -123,7 +124,7 @@ async function runDemo(
     nodes: 2,
     dist,
     keep: options.keep,
-    emulated: options.emulated,
+    ...jobsWhere(options.emulated),
     signal,
     progress,
   });

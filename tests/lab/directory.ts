@@ -11,7 +11,7 @@ const stateSchema = z.object({
   /** Whether the lab outlives its owner. */
   keep: z.boolean(),
   backend: z.enum(["device", "netns"]),
-  emulated: z.boolean(),
+  jobSeconds: z.number(),
   kubelets: z.boolean().default(false),
   ipv6: z.boolean().default(false),
   nodes: z.number(),

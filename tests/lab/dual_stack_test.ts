@@ -18,7 +18,7 @@ import {
   startAll,
   vrfOf,
 } from "./dual_stack_tenants.ts";
-import { emulated, patience } from "./patience.ts";
+import { jobs, patience } from "./patience.ts";
 import { callPlugin, ipJson, networkConfig, podNetns, stopPod } from "./pods.ts";
 import { until } from "./process.ts";
 import { answerPort, outsideName } from "./topology.ts";
@@ -40,7 +40,7 @@ Deno.test.beforeAll(async () => {
     nodes: 2,
     dist,
     keep: false,
-    emulated,
+    ...jobs,
     nodeSettings: { node2: "nat66 = true" },
     signal,
     progress: (line) => console.error(`   ${line}`),

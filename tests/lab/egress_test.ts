@@ -6,7 +6,7 @@ import { type Lab, type RunningNode, startLab } from "./lab.ts";
 import { kubectl } from "./machines.ts";
 import { askFrom, askOn } from "./questions.ts";
 import { repository } from "./options.ts";
-import { emulated, patience } from "./patience.ts";
+import { jobs, patience } from "./patience.ts";
 import { podNetns } from "./pods.ts";
 import type { Question } from "./tcp_question.ts";
 import { untilEqual } from "./until_equal.ts";
@@ -26,7 +26,7 @@ Deno.test.beforeAll(async () => {
     nodes: 2,
     dist,
     keep: false,
-    emulated,
+    ...jobs,
     signal,
     progress: (line) => console.error(`   ${line}`),
   });

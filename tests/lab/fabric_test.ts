@@ -13,7 +13,7 @@ import { askFrom, askOn } from "./questions.ts";
 import { readConditions, readPeers } from "./object_status.ts";
 import { repository } from "./options.ts";
 import { startEcho, startStream } from "./packet_stream.ts";
-import { emulated, lostAtMost, patience } from "./patience.ts";
+import { jobs, lostAtMost, patience } from "./patience.ts";
 import { addressOf, podNetns, startPod, stopPod } from "./pods.ts";
 import { until } from "./process.ts";
 import { watchRoutes } from "./route_monitor.ts";
@@ -177,7 +177,7 @@ Deno.test.beforeAll(async () => {
     nodes: 2,
     dist,
     keep: false,
-    emulated,
+    ...jobs,
     signal,
     progress: (line) => console.error(`   ${line}`),
   });

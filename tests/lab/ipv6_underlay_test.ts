@@ -16,7 +16,7 @@ import {
 import { type Lab, startLab } from "./lab.ts";
 import { kubectl, startAgent } from "./machines.ts";
 import { repository } from "./options.ts";
-import { emulated, patience } from "./patience.ts";
+import { jobs, patience } from "./patience.ts";
 import { ipJson, podNetns } from "./pods.ts";
 import { until } from "./process.ts";
 
@@ -33,7 +33,7 @@ Deno.test.beforeAll(async () => {
     nodes: 2,
     dist: `${repository}/dist`,
     keep: false,
-    emulated,
+    ...jobs,
     ipv6: true,
     signal,
     progress: (line) => console.error(`   ${line}`),

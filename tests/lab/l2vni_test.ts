@@ -13,7 +13,7 @@ import { measure, mismatches } from "./matrix.ts";
 import { askFrom, askOn } from "./questions.ts";
 import { repository } from "./options.ts";
 import { type PacketStream, startEcho, startStream } from "./packet_stream.ts";
-import { emulated, patience } from "./patience.ts";
+import { emulated, jobs, patience } from "./patience.ts";
 import { callPlugin, networkConfig, podNetns, startPod, stopPod } from "./pods.ts";
 import { until } from "./process.ts";
 import { customer, settingsWithEdge, startEdge } from "./stretched_edge.ts";
@@ -49,7 +49,7 @@ Deno.test.beforeAll(async () => {
     nodes: emulated ? 2 : 3,
     dist,
     keep: false,
-    emulated,
+    ...jobs,
     // The gratuitous ARP of pods takes a capability that nothing else does.
     confined: backend === "netns",
     signal,

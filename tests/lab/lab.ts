@@ -36,8 +36,8 @@ export interface Lab extends AsyncDisposable {
   readonly directory: string;
   /** Where the nodes keep their VRFs. */
   readonly backend: "device" | "netns";
-  /** Whether every instruction is emulated: what is periodic is rarer then. */
-  readonly emulated: boolean;
+  /** Seconds between a daemon's periodic jobs. */
+  readonly jobSeconds: number;
   /** Whether daemon and FRR have no more rights than the containers of the DaemonSet. */
   readonly confined: boolean;
   /** Whether kubelets run on the nodes: they register them, and runtimes look where CNI configurations usually are. */
@@ -54,6 +54,9 @@ export interface Lab extends AsyncDisposable {
   readonly nodes: readonly RunningNode[];
 }
 
+/** Seconds between the periodic jobs of a lab's daemons: an installed one's thirty would make whoever looks on wait. */
+const usualJobSeconds = 5;
+
 /** What a lab shall be. */
 export interface LabOptions {
   /** Name; labs of different names do not see each other. */
@@ -66,8 +69,8 @@ export interface LabOptions {
   readonly dist: string;
   /** Whether it outlives this process. */
   readonly keep: boolean;
-  /** Whether every instruction of this machine is emulated; false when absent. */
-  readonly emulated?: boolean;
+  /** Seconds between a daemon's periodic jobs; 5 when absent. */
+  readonly jobSeconds?: number;
   /** Whether the underlay has IPv6 alone; IPv4 alone when absent. */
   readonly ipv6?: boolean;
   /**
@@ -199,10 +202,18 @@ function underlayOf({ ipv6 }: Pick<LabOptions, "ipv6">): LabUnderlay {
 }
 
 function labOf(
-  { name, backend, emulated = false, ipv6 = false, confined = false, nodeSettings = {}, ...rest }:
+  {
+    name,
+    backend,
+    jobSeconds = usualJobSeconds,
+    ipv6 = false,
+    confined = false,
+    nodeSettings = {},
+    ...rest
+  }:
     & Pick<
       LabOptions,
-      "name" | "backend" | "emulated" | "ipv6" | "confined" | "nodes" | "nodeSettings"
+      "name" | "backend" | "jobSeconds" | "ipv6" | "confined" | "nodes" | "nodeSettings"
     >
     & Pick<Lab, "kubelets">,
   holders: readonly Holder[],
@@ -214,7 +225,7 @@ function labOf(
     name,
     directory: labDirectory(name),
     backend,
-    emulated,
+    jobSeconds,
     confined,
     kubelets: rest.kubelets,
     nodeSettings,
@@ -235,7 +246,7 @@ async function startHolders(options: LabOptions, names: readonly string[]): Prom
       owner: { pid: Deno.pid, started: startedAt(Deno.pid) ?? "" },
       keep: options.keep,
       backend: options.backend,
-      emulated: options.emulated ?? false,
+      jobSeconds: options.jobSeconds ?? usualJobSeconds,
       kubelets: options.startKubelet !== undefined,
       ipv6: options.ipv6 ?? false,
       nodes: options.nodes,

@@ -4,6 +4,7 @@ import { applyTenants, startPods } from "./demo_lab.ts";
 import { frrSummary } from "./frr_summary.ts";
 import { type Lab, openLab, removeAbandonedLabs, removeLab, startLab } from "./lab.ts";
 import { kubeconfig, kubectl } from "./machines.ts";
+import { jobsWhere } from "./patience.ts";
 import {
   build,
   choosePlace,
@@ -63,7 +64,7 @@ async function up(options: CommandLine): Promise<number> {
     nodes: 2,
     dist,
     keep: true,
-    emulated: options.emulated,
+    ...jobsWhere(options.emulated),
     signal: stop.signal,
     progress,
   });

@@ -10,7 +10,7 @@ import { cniConfigDir, kubectl, startAgent, startApi, startDaemon } from "./mach
 import { mismatches } from "./matrix.ts";
 import { askOn } from "./questions.ts";
 import { repository } from "./options.ts";
-import { emulated, patience } from "./patience.ts";
+import { jobs, patience } from "./patience.ts";
 import {
   addressOf,
   announcePods,
@@ -41,7 +41,7 @@ Deno.test.beforeAll(async () => {
     nodes: 2,
     dist,
     keep: false,
-    emulated,
+    ...jobs,
     confined,
     signal,
     progress: (line) => console.error(`   ${line}`),

@@ -220,8 +220,8 @@ ${lab.nodeSettings[node.name] ?? ""}
 kubeconfig = ${kubeconfigPath}
 
 [default]
-fw_interval_seconds = ${lab.emulated ? 30 : 5}
-gc_interval_seconds = ${lab.emulated ? 30 : 5}
+fw_interval_seconds = ${lab.jobSeconds}
+gc_interval_seconds = ${lab.jobSeconds}
 cni_config_dir = ${cniConfigDir(lab, node)}
 
 [logging]

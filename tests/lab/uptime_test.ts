@@ -10,7 +10,7 @@ import { type Lab, type RunningNode, startLab } from "./lab.ts";
 import { kubectl, startAgent, startDaemon } from "./machines.ts";
 import { repository } from "./options.ts";
 import { startEcho, startStream } from "./packet_stream.ts";
-import { emulated, lostAtMost, patience } from "./patience.ts";
+import { jobs, lostAtMost, patience } from "./patience.ts";
 import { podNetns } from "./pods.ts";
 import { until } from "./process.ts";
 import { type PlacedPod, tenants } from "./topology.ts";
@@ -32,7 +32,7 @@ Deno.test.beforeAll(async () => {
     nodes: 2,
     dist,
     keep: false,
-    emulated,
+    ...jobs,
     signal,
     progress: (line) => console.error(`   ${line}`),
   });

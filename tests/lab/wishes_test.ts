@@ -5,7 +5,7 @@ import { type Lab, type RunningNode, startLab } from "./lab.ts";
 import { kubectl, startDaemon, startResponder } from "./machines.ts";
 import { askOn } from "./questions.ts";
 import { repository } from "./options.ts";
-import { emulated, patience } from "./patience.ts";
+import { jobs, patience } from "./patience.ts";
 import {
   addressOf,
   announcePods,
@@ -31,7 +31,7 @@ Deno.test.beforeAll(async () => {
     nodes: 2,
     dist,
     keep: false,
-    emulated,
+    ...jobs,
     signal,
     progress: (line) => console.error(`   ${line}`),
   });
