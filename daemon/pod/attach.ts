@@ -5,8 +5,9 @@ import { addressAddition } from "../../lib/netlink/rtnl/address.ts";
 import { setBridgePort } from "../../lib/netlink/rtnl/bridge_port.ts";
 import { getLink, linkChange, listLinks, setLink } from "../../lib/netlink/rtnl/link.ts";
 import { routeAddition } from "../../lib/netlink/rtnl/route.ts";
+import { RT_SCOPE } from "../../lib/netlink/rtnl/types.ts";
 import { createVethPair, type VethPair } from "../../lib/netlink/rtnl/veth_pair.ts";
-import { macFromSeed } from "../../lib/net/mac.ts";
+import { linkLocalOf, macFromSeed } from "../../lib/net/mac.ts";
 import { parsePrefix } from "../../lib/net/prefix.ts";
 import { SysError } from "../../lib/sys/errno.ts";
 import { inNetns } from "../../lib/sys/netns.ts";
@@ -164,6 +165,7 @@ function configure(
     pod.batch([
       linkChange(loopbackIndex, { up: true }),
       ...four.map(({ address, prefixLength }) => addressAddition({ index, address, prefixLength })),
+      ...six.length > 0 ? [linkLocalAddition(index, spec.mac)] : [],
       linkChange(index, { up: true, ...four.length > 0 ? { arpNotify: true } : {} }),
       // Looking for a duplicate would take a second, and IPAM knows that there is none.
       ...six.map(({ address, prefixLength }) =>
@@ -178,6 +180,12 @@ function configure(
     if (cause.errnoName !== "EEXIST" || taken === undefined) throw cause;
     throw routeExists(spec.ifname, taken.route, cause);
   }
+}
+
+/** The address that the kernel would give the link itself when it comes up, and use a moment later: so it is in use before. */
+function linkLocalAddition(index: number, mac: string): BoundRequest {
+  const address = linkLocalOf(mac);
+  return addressAddition({ index, address, prefixLength: 64, scope: RT_SCOPE.LINK, nodad: true });
 }
 
 function interfaceGone(ifname: string, cause: NetlinkError): PodError {
@@ -203,7 +211,7 @@ function isIpv6({ address }: PodAddress): boolean {
 
 /**
  * Makes a pod's interface fit for the IPv6 address that it is given: runtimes may have turned IPv6 off, and no router advertisement may
- * add to what the runtime was told. The link-local address, too, is used at once.
+ * add to what the runtime was told. What other plugins add is used at once, too.
  */
 function prepareIpv6(netns: NetnsFd, ifname: string): void {
   const conf = (name: string, key: string) => ["net", "ipv6", "conf", name, key];

@@ -4,9 +4,10 @@ import { NetlinkError } from "../../lib/netlink/errors.ts";
 import { NLM_F } from "../../lib/netlink/message.ts";
 import { addAddress, IFA_F, listAddresses } from "../../lib/netlink/rtnl/address.ts";
 import { createLink, getLink, listLinks, setLink } from "../../lib/netlink/rtnl/link.ts";
-import { RTM } from "../../lib/netlink/rtnl/types.ts";
+import { RT_SCOPE, RTM } from "../../lib/netlink/rtnl/types.ts";
 import { recordDatagrams } from "../../lib/netlink/testing/record_datagrams.ts";
 import { createNetns, inNetns, netnsIdentity, openOwnNetns } from "../../lib/sys/netns.ts";
+import { linkLocalOf } from "../../lib/net/mac.ts";
 import { readSysctl, writeSysctl } from "../../lib/sys/sysctl.ts";
 import type { OwnedFd } from "../../lib/sys/fd.ts";
 import { podAlias, podMac } from "../kernel/names.ts";
@@ -223,6 +224,10 @@ Deno.test("A pod's IPv6 address is in use when it is attached, with a working ga
   const addresses = listAddresses(bench.podConnection).filter(({ family }) => family === 6);
   const unusable = IFA_F.TENTATIVE | IFA_F.DADFAILED;
   assert.deepEqual(addresses.filter(({ flags }) => (flags & unusable) !== 0), []);
+  assert.deepEqual(
+    addresses.filter(({ scope }) => scope === RT_SCOPE.LINK).map(({ address }) => address),
+    [linkLocalOf(dual.mac)],
+  );
   assert.ok(
     addresses.some(({ address, prefixLength }) => address === six.address && prefixLength === 64),
   );
