@@ -118,24 +118,23 @@ export function stepsTo(
   const changed = chains.filter(({ isKept }) => !isKept)
     .map(({ chain, name }) => ({ ...chain, name }));
   const renewed = changed.filter((chain) => chain.renewed === true);
-  const over = {
-    sets: without(standing.sets, sets),
-    chains: Map.groupBy(
-      without(standing.chains, chains).map(({ name }) => name),
-      (name) => chains.some(({ chain }) => chain.renewed === true && isNumbered(name, chain.name)),
-    ),
-  };
+  const over = without(standing.chains, chains).map(({ name }) => name);
+  const isReplaced = (name: string) =>
+    chains.some(({ chain }) => chain.renewed === true && isNumbered(name, chain.name));
   const prepare = [
     ...made.map(({ kind, name, spec }) => ({ add: { [kind]: { ...at, name, ...spec } } })),
     ...renewed.flatMap(making),
   ];
-  const sweep = [...removalOf(over.chains.get(true) ?? []), ...over.sets.map(deletion)];
+  const sweep = [
+    ...removalOf(over.filter(isReplaced)),
+    ...without(standing.sets, sets).map(deletion),
+  ];
   return {
     ...prepare.length === 0 ? {} : { prepare: inTable(prepare) },
     commit: inTable([
       ...changed.filter((chain) => chain.renewed !== true)
         .flatMap((chain) => remaking(chain, standing)),
-      ...removalOf(over.chains.get(false) ?? []),
+      ...removalOf(over.filter((name) => !isReplaced(name))),
     ]),
     ...sweep.length === 0 ? {} : { sweep: inTable(sweep) },
     undo: inTable([...removalOf(renewed.map(({ name }) => name)), ...made.map(deletion)]),
