@@ -205,6 +205,8 @@ export const apiAwayCases: readonly LabCase[] = [
         assert.equal(new Set(said).size, said.length, said.join("\n"));
         await Deno.writeTextFile(path, right);
         await untilProbe(node, "be ready", 200);
+        // Being ready takes no list of pods, and this pod is known to nobody else.
+        await untilKnown(node, dist, pod);
 
         await Deno.writeTextFile(path, withToken(right, "wrong"));
         await until("the new token to be used", patience, async () => {
