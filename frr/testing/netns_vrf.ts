@@ -136,7 +136,7 @@ export async function untilImported(
   const wanted = prefixes.toSorted().join(" ");
   for (;;) {
     const answer = await client.routes(vrf, AbortSignal.timeout(10_000));
-    const zebra = answer.routes.filter(({ protocol }) => protocol === "bgp");
+    const zebra = answer.routes.filter(({ protocol, selected }) => protocol === "bgp" && selected);
     const kernel: string[] = [];
     for (const version of ["-4", "-6"]) {
       const shown = await frr.run("ip", version, "-n", vrf, "route", "show", "proto", "bgp");

@@ -76,17 +76,20 @@ export function registerStateCases(backend: VrfBackend): void {
       if (known.mtu === 1300) ready.resolve();
     };
     const watching = watchUnderlay({ known: () => known, changed, netns, signal });
-    await host.ip(
-      "link add other type veth peer name rest mtu 1200",
-      "link set other mtu 1200",
-      "link set eth0 alias same",
-      "link set eth0 mtu 1400",
-      "link set eth0 alias still",
-      "link set eth0 mtu 1300",
-    );
-    await ready.promise;
-    controller.abort();
-    await watching;
+    try {
+      await host.ip(
+        "link add other type veth peer name rest mtu 1200",
+        "link set other mtu 1200",
+        "link set eth0 alias same",
+        "link set eth0 mtu 1400",
+        "link set eth0 alias still",
+        "link set eth0 mtu 1300",
+      );
+      await ready.promise;
+    } finally {
+      controller.abort();
+      await watching;
+    }
     assert.ok(told.every((mtu) => mtu === 1400 || mtu === 1300), told.join());
   });
 
