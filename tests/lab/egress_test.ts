@@ -235,8 +235,10 @@ labTest(
       await kubectl(lab, ["delete", "vrp", "from-node", "--ignore-not-found"]);
     }
     await untilAnswers("the end of the policy", nobody, look);
+    // Each node hears of it for itself.
     for (const node of lab.nodes) {
-      assert.equal(await node.holder.run(["ip", "rule", "show", "priority", "11000"]), "");
+      const rules = () => node.holder.run(["ip", "rule", "show", "priority", "11000"]);
+      await untilEqual("the rule to go", "", rules, patience);
     }
   },
 );

@@ -14,11 +14,12 @@ import {
   vrfOf,
 } from "./dual_stack_tenants.ts";
 import { type Lab, startLab } from "./lab.ts";
-import { kubectl, startAgent } from "./machines.ts";
+import { killFrr, kubectl, startAgent } from "./machines.ts";
 import { repository } from "./options.ts";
 import { jobs, patience } from "./patience.ts";
 import { ipJson, podNetns } from "./pods.ts";
 import { until } from "./process.ts";
+import { untilEqual } from "./until_equal.ts";
 
 const backend = Deno.env.get("PYROUTE2_LAB_BACKEND") === "device" ? "device" : "netns";
 const { signal } = new AbortController();
@@ -84,12 +85,10 @@ labTest(
   async () => {
     for (const node of lab.nodes) {
       assert.match(await kubectl(lab, ["get", "node", node.name, "-o", "wide"]), /fd00:124::1/);
-      const path = "jsonpath={.status.peers}";
-      const peers = JSON.parse(await kubectl(lab, ["get", "vrns", node.name, "-o", path]));
-      const [peer, ...others] = peers;
-      assert.deepEqual([peer.established, others.length], [true, 0]);
       const other = lab.nodes.find(({ name }) => name !== node.name);
-      assert.equal(peer.address, other?.address);
+      const path = "jsonpath={range .status.peers[*]}{.address}={.established} {end}";
+      const look = () => kubectl(lab, ["get", "vrns", node.name, "-o", path]);
+      await untilEqual("the session to be up", `${other?.address}=true `, look, patience);
       const routes = JSON.stringify(await ipJson(node, ["-4", "route", "show", "dev", "eth0"]));
       assert.ok(routes.includes(`"${derivedRouterId(other?.name ?? "")}"`), routes);
     }
@@ -101,11 +100,7 @@ labTest(
   async () => {
     const node = lab.nodes[1];
     assert.ok(node);
-    await node.holder.run([
-      "sh",
-      "-c",
-      "pkill -KILL -f '[ ]frr-agent --start'; pkill -KILL watchfrr; pkill -KILL zebra; pkill -KILL bgpd; pkill -KILL staticd; true",
-    ]);
+    await killFrr(node);
     await node.holder.run(["sh", "-c", "rm -rf /run/frr/* /etc/frr/frr.conf"]);
     startAgent(lab, node, `${repository}/dist`);
     await until("the session", patience, async () => {

@@ -8,7 +8,7 @@ import { podMac } from "../../daemon/kernel/names.ts";
 import { type ProxyStep, proxySteps, removalSteps } from "../kernel/kube_proxy.ts";
 import { askFrr } from "./frr_words.ts";
 import { type Lab, type RunningNode, startLab } from "./lab.ts";
-import { kubectl, startAgent, startResponder } from "./machines.ts";
+import { killFrr, kubectl, startAgent, startResponder } from "./machines.ts";
 import { measure, mismatches } from "./matrix.ts";
 import { askFrom, askOn } from "./questions.ts";
 import { repository } from "./options.ts";
@@ -31,6 +31,7 @@ import {
   stretchedTenants,
 } from "./stretched_lab.ts";
 import { answerPort, expectedMatrix, type LabPod, type PlacedPod } from "./topology.ts";
+import { untilEqual } from "./until_equal.ts";
 import { inVrf } from "./vrf_words.ts";
 
 const backend = Deno.env.get("PYROUTE2_LAB_BACKEND") === "device" ? "device" : "netns";
@@ -287,11 +288,7 @@ labTest(
 
 labTest("FRR that was killed with its agent learns everything anew", async () => {
   const node = nodeAt(-1);
-  await node.holder.run([
-    "sh",
-    "-c",
-    "pkill -KILL -f '[ ]frr-agent --start'; pkill -KILL watchfrr; pkill -KILL zebra; pkill -KILL bgpd; pkill -KILL staticd; true",
-  ]);
+  await killFrr(node);
   await node.holder.run(["sh", "-c", "rm -rf /run/frr/* /etc/frr/frr.conf"]);
   startAgent(lab, node, dist);
   await until(
@@ -388,7 +385,7 @@ labTest(
       await untilReady("True Applied");
       const path = `{.status.domains[?(@.name=="${flat.name}")].mtu}`;
       const state = ["get", "vrns", nodeAt(-1).name, "-o", `jsonpath=${path}`];
-      assert.equal(await kubectl(lab, state), "1300");
+      await untilEqual("the node to tell of it", "1300", () => kubectl(lab, state), patience);
       await untilMtu(nodeAt(1), routed, 1450);
       await ask(8950);
       await untilReady("False MTUTooLarge");

@@ -6,7 +6,16 @@ import assert from "node:assert/strict";
 import { capabilitiesOf, capabilityMask } from "../confinement/container_rights.ts";
 import { applyTenants, awaitRoutes, measureMatrix, startPods } from "./demo_lab.ts";
 import { type Lab, openLab, type RunningNode, startLab } from "./lab.ts";
-import { cniConfigDir, kubectl, startAgent, startApi, startDaemon } from "./machines.ts";
+import {
+  cniConfigDir,
+  killApi,
+  killDaemon,
+  killFrr,
+  kubectl,
+  startAgent,
+  startApi,
+  startDaemon,
+} from "./machines.ts";
 import { mismatches } from "./matrix.ts";
 import { askOn } from "./questions.ts";
 import { repository } from "./options.ts";
@@ -110,8 +119,15 @@ labTest("the pods of two tenants on different nodes have the very same address",
 });
 
 labTest("kubectl shows the nodes' state, the blocks' use and why a domain is ready", async () => {
-  const states = await kubectl(lab, ["get", "vrns"]);
-  for (const node of lab.nodes) assert.match(states, new RegExp(`${node.name}\\s+true\\s+3\\s+1`));
+  await until(
+    "each node to say that it is ready, with three domains and its peer up",
+    patience,
+    async () => {
+      const states = await kubectl(lab, ["get", "vrns"]);
+      const isSo = ({ name }: RunningNode) => new RegExp(`${name}\\s+true\\s+3\\s+1`).test(states);
+      return lab.nodes.every(isSo) || undefined;
+    },
+  );
   await until("the blocks' status", patience, async () => {
     const use = await kubectl(lab, [
       "get",
@@ -212,7 +228,7 @@ labTest("pods start and end while the API server is away, from the node's own bl
   const [known] = await announcePods(lab, [{ ...extra, name: "known" }]);
   assert.ok(known);
   await untilKnown(node, dist, known);
-  await lab.api.run(["pkill", "-KILL", "-f", "[ ]apiserver --data-dir"]);
+  await killApi(lab);
   try {
     assert.match(addressOf(await startPod(node, dist, known)), /^10\.150\.0\./);
     await stopPod(node, dist, known);
@@ -229,7 +245,7 @@ labTest(
     const node = nodeAt(1);
     const pod = pods.find((each) => each.node === node.name && each.tenant === "tenant-a");
     assert.ok(pod);
-    await node.holder.run(["pkill", "-KILL", "-f", "[ ]daemon --config"]);
+    await killDaemon(node);
     try {
       const refused = await callPlugin(node, dist, "ADD", pod, networkConfig);
       assert.equal(JSON.parse(refused.stdout).code, 11);
@@ -245,11 +261,7 @@ labTest(
 
 labTest("FRR that was killed with its agent gets its whole configuration back", async () => {
   const node = nodeAt(1);
-  await node.holder.run([
-    "sh",
-    "-c",
-    "pkill -KILL -f '[ ]frr-agent --start'; pkill -KILL watchfrr; pkill -KILL zebra; pkill -KILL bgpd; pkill -KILL staticd; true",
-  ]);
+  await killFrr(node);
   await node.holder.run(["sh", "-c", "rm -rf /run/frr/* /etc/frr/frr.conf"]);
   startAgent(lab, node, dist);
   await awaitRoutes(lab, pods, signal);

@@ -1,5 +1,6 @@
 /** What runs on the lab's machines: the API server on one, FRR with its agent and the daemon on each node. */
 import { confined } from "../confinement/container_rights.ts";
+import type { Holder } from "./holder.ts";
 import type { Lab, RunningNode } from "./lab.ts";
 import { repository } from "./options.ts";
 import { executeRaw, type SpawnedProcess, until } from "./process.ts";
@@ -124,11 +125,28 @@ export async function startDaemon(
 }
 
 /** Kills the daemon of a node; resolves when it is gone. */
-export async function killDaemon(node: RunningNode): Promise<void> {
-  // Its own words and no others': this very command has them in another form.
-  await node.holder.run(["pkill", "-KILL", "-f", "[ ]daemon --config"]);
-  await until(`the daemon of "${node.name}" to be gone`, patience, async () => {
-    const left = await executeRaw(node.holder.inside(["pgrep", "-f", "[ ]daemon --config"]));
+export function killDaemon(node: RunningNode): Promise<void> {
+  return killBy(node.holder, "[ ]daemon --config");
+}
+
+/** Kills the embedded API server of a lab; resolves when it is gone. */
+export function killApi(lab: Lab): Promise<void> {
+  return killBy(lab.api, "[ ]apiserver --data-dir");
+}
+
+/** Kills a node's FRR with its agent. */
+export async function killFrr(node: RunningNode): Promise<void> {
+  await killBy(node.holder, "[ ]frr-agent --start");
+  for (const name of ["watchfrr", "zebra", "bgpd", "staticd"]) {
+    await node.holder.run(["sh", "-c", `pkill -KILL ${name} || true`]);
+  }
+}
+
+/** @param words Of the program's command line, and in another form than there, since the command that looks for them has them, too */
+async function killBy(machine: Holder, words: string): Promise<void> {
+  await machine.run(["pkill", "-KILL", "-f", words]);
+  await until(`"${words}" to be gone on "${machine.name}"`, patience, async () => {
+    const left = await executeRaw(machine.inside(["pgrep", "-f", words]));
     return left.code === 0 ? undefined : true;
   });
 }

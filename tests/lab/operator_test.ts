@@ -2,7 +2,7 @@
 import { applyTenants, awaitRoutes, startPods } from "./demo_lab.ts";
 import { type Lab, startLab } from "./lab.ts";
 import type { LabWorld } from "./lab_case.ts";
-import { startApi } from "./machines.ts";
+import { killApi, startApi } from "./machines.ts";
 import { operatorLabCases } from "./operator_lab_cases.ts";
 import { repository } from "./options.ts";
 
@@ -29,9 +29,7 @@ Deno.test.beforeAll(async () => {
     lab,
     dist,
     pods,
-    killApi: async () => {
-      await lab.api.run(["pkill", "-KILL", "-f", "[ ]apiserver --data-dir"]);
-    },
+    killApi: () => killApi(lab),
     startApi: () => startApi(lab, dist, signal),
   };
 });

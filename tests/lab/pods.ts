@@ -32,6 +32,18 @@ const resultSchema = z.object({
   routes: z.array(z.object({ dst: z.string(), gw: z.string().optional() })).optional(),
 });
 
+const errorSchema = z.object({ code: z.number() });
+
+/** What the plugin printed, and its exit code. */
+export interface PluginAnswer {
+  /** The result or the error, as JSON. */
+  readonly stdout: string;
+  /** Words for a person. */
+  readonly stderr: string;
+  /** 0 when it did what was asked. */
+  readonly code: number;
+}
+
 /** A CNI result of version 1.1.0, as far as the lab looks at it. */
 export type PodResult = z.infer<typeof resultSchema>;
 
@@ -45,18 +57,42 @@ export function containerId(pod: LabPod): string {
   return `lab-${pod.name}`;
 }
 
-/** Makes the pod's namespace and attaches it. @throws {Error} With the plugin's own error */
+/** CNI's "try again later" (SPEC 1.1, Error), and how often a pod is tried in a row. */
+const tryAgainLater = 11;
+const tries = 5;
+
+/**
+ * Makes the pod's namespace and attaches it, again where the plugin says so, as kubelets do. A pod that is refused leaves nothing.
+ *
+ * @throws {Error} With the plugin's own error
+ */
 export async function startPod(
   node: RunningNode,
   dist: string,
   pod: LabPod,
 ): Promise<PodResult> {
+  for (let tried = 1;; tried++) {
+    const { code, stdout } = await tryPod(node, dist, pod);
+    if (code === 0) return parseResult(stdout);
+    if (tried === tries || errorSchema.parse(JSON.parse(stdout)).code !== tryAgainLater) {
+      throw new Error(`The plugin refused the pod "${pod.name}": ${stdout}`);
+    }
+  }
+}
+
+/** Makes the pod's namespace and tries once to attach it. A pod that is refused leaves nothing. */
+export async function tryPod(
+  node: RunningNode,
+  dist: string,
+  pod: LabPod,
+): Promise<PluginAnswer> {
   await makePodNetns(node, pod);
   const answer = await callPlugin(node, dist, "ADD", pod, networkConfig);
   if (answer.code !== 0) {
-    throw new Error(`The plugin refused the pod "${pod.name}": ${answer.stdout}`);
+    await callPlugin(node, dist, "DEL", pod, networkConfig);
+    await removePodNetns(node, pod);
   }
-  return parseResult(answer.stdout);
+  return answer;
 }
 
 /** Makes the pod's namespace, as a runtime does before it attaches it. */
@@ -66,10 +102,11 @@ export async function makePodNetns(node: RunningNode, pod: LabPod): Promise<void
   await node.holder.run(["sh", "-ec", words]);
 }
 
-/** Removes the pod's namespace, as runtimes do: at once, whoever has it open still. */
+/** Removes the pod's namespace, if it has one, as runtimes do: at once, whoever has it open still. */
 export async function removePodNetns(node: RunningNode, pod: LabPod): Promise<void> {
   const path = podNetns(pod);
-  await node.holder.run(["sh", "-ec", `umount --lazy ${path}; rm ${path}`]);
+  const words = `if [ -e ${path} ]; then umount --lazy ${path}; rm ${path}; fi`;
+  await node.holder.run(["sh", "-ec", words]);
 }
 
 /** Reads what ADD has printed. @throws {z.ZodError | SyntaxError} When it is no result */
@@ -97,7 +134,7 @@ export function callPlugin(
   config: unknown,
   ifname = "eth0",
   killAfterMs?: number,
-): Promise<{ stdout: string; stderr: string; code: number }> {
+): Promise<PluginAnswer> {
   const env = {
     CNI_COMMAND: command,
     CNI_CONTAINERID: containerId(pod),

@@ -7,7 +7,7 @@ import { z } from "zod";
 import { applyTenants, awaitRoutes, startPods } from "./demo_lab.ts";
 import { askFrr } from "./frr_words.ts";
 import { type Lab, type RunningNode, startLab } from "./lab.ts";
-import { kubectl, startAgent, startDaemon } from "./machines.ts";
+import { killDaemon, kubectl, startAgent, startDaemon } from "./machines.ts";
 import { repository } from "./options.ts";
 import { startEcho, startStream } from "./packet_stream.ts";
 import { jobs, lostAtMost, patience } from "./patience.ts";
@@ -113,7 +113,7 @@ const agentWords = ["-f", "[ ]frr-agent --start"];
 
 labTest("killing the daemon and starting it again loses no packet", async () => {
   const lost = await lostDuring(async (node) => {
-    await kill(node, "KILL", ...daemonWords);
+    await killDaemon(node);
     await startDaemon(lab, node, dist, signal);
   });
   assert.equal(lost, 0);

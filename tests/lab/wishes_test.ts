@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { applyTenants } from "./demo_lab.ts";
 import { type Lab, type RunningNode, startLab } from "./lab.ts";
-import { kubectl, startDaemon, startResponder } from "./machines.ts";
+import { killDaemon, kubectl, startDaemon, startResponder } from "./machines.ts";
 import { askOn } from "./questions.ts";
 import { repository } from "./options.ts";
 import { jobs, patience } from "./patience.ts";
@@ -191,10 +191,7 @@ labTest("a pod goes to another domain once that lets its namespace in", async ()
   await allow(["team-a"]);
   try {
     await until("the domain to let the pod in", patience, async () => {
-      await startPod(node, dist, pod).catch(async (error) => {
-        await node.holder.run(["sh", "-ec", `umount ${podNetns(pod)}; rm ${podNetns(pod)}`]);
-        throw error;
-      });
+      await startPod(node, dist, pod);
       return true;
     });
     const host = backend === "netns" ? ["ip", "netns", "exec", "vrf-300"] : [];
@@ -295,7 +292,7 @@ labTest(
     });
 
     // A restart of the machine leaves neither pods nor journal; what is left is at the API.
-    await here.holder.run(["pkill", "-KILL", "-f", "[ ]daemon --config"]);
+    await killDaemon(here);
     await here.holder.run([
       "sh",
       "-c",

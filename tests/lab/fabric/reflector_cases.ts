@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { awaitRoutes } from "../demo_lab.ts";
 import { askFrr } from "../frr_words.ts";
-import { kubectl, startDaemon } from "../machines.ts";
+import { killDaemon, kubectl, startDaemon } from "../machines.ts";
 import { startEcho, startStream } from "../packet_stream.ts";
 import { lostAtMost, patience } from "../patience.ts";
 import { podNetns } from "../pods.ts";
@@ -115,7 +115,7 @@ export const reflectorCases: readonly FabricCase[] = [
     run: async (fabric) => {
       const { lab, dist, reflectors, signal } = fabric;
       const node = nodeAt(fabric, 0);
-      await node.holder.run(["pkill", "-KILL", "-f", "[ ]daemon --config"]);
+      await killDaemon(node);
       await reflectors[0][Symbol.asyncDispose]();
       await until("FRR to notice", patience, async () => {
         const established = "show bgp l2vpn evpn summary established";
