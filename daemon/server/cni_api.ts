@@ -66,9 +66,13 @@ export interface CniApiDeps {
   readonly log: Logger;
   /** Where operations are counted. */
   readonly metrics: Metrics;
-  /** Gives the signal of one command from that of its connection; dispose of it when the command has ended. */
+  /**
+   * Gives the signal of one command from that of its connection and whether somebody still waits for its answer; dispose of it when the
+   * command has ended.
+   */
   readonly commandSignal: (
     connection: AbortSignal,
+    isAwaited: () => boolean,
   ) => { readonly signal: AbortSignal } & Disposable;
   /** Milliseconds for the body of a request to arrive; the protocol's when absent. */
   readonly bodyTimeoutMs?: number | undefined;
@@ -119,7 +123,7 @@ async function execute(c: Context, deps: CniApiDeps): Promise<Response> {
   const rid = c.req.param("rid") ?? "";
   using claimed = await claim(c, rid, deps);
   const startedAt = performance.now();
-  using command = deps.commandSignal(c.req.raw.signal);
+  using command = deps.commandSignal(c.req.raw.signal, claimed.isAwaited);
   // The request id is a secret while it lives; its first digits are enough to find a request in the log.
   let log = deps.log.with({ rid: rid.slice(0, 8) });
   let verb = "OTHER";

@@ -87,7 +87,8 @@ function serve(options: CniServerOptions, receiver: FdReceiver): CniServer {
     handlers,
     log,
     metrics,
-    commandSignal: (connection) => limited([connection, stopCommands.signal], timeoutMs),
+    commandSignal: (connection, isAwaited) =>
+      limited([connection, stopCommands.signal], timeoutMs, isAwaited),
     bodyTimeoutMs: options.bodyTimeoutMs,
   });
   const lost = Promise.withResolvers<never>();
@@ -147,19 +148,32 @@ function serve(options: CniServerOptions, receiver: FdReceiver): CniServer {
   };
 }
 
-/** A signal that aborts with any of the others or at the timeout, and that leaves no timer behind. */
+/**
+ * How often it is looked whether a command's plugin still runs, in milliseconds. Its connection alone does not tell: while a request is answered
+ * that was larger than its first kilobyte, Deno 2.9 does not notice that the other side has gone.
+ */
+const lookEveryMs = 250;
+
+/** A signal that aborts with any of the others, at the timeout, or when nobody waits any more, and that leaves no timer behind. */
 function limited(
   signals: readonly AbortSignal[],
   timeoutMs: number,
+  isAwaited: () => boolean,
 ): { readonly signal: AbortSignal } & Disposable {
-  const timeout = new AbortController();
+  const limit = new AbortController();
   const timer = setTimeout(
-    () => timeout.abort(new DOMException("The command took too long", "TimeoutError")),
+    () => limit.abort(new DOMException("The command took too long", "TimeoutError")),
     timeoutMs,
   );
+  const looks = setInterval(() => {
+    if (!isAwaited()) limit.abort(new DOMException("The plugin has ended", "AbortError"));
+  }, lookEveryMs);
   return {
-    signal: AbortSignal.any([...signals, timeout.signal]),
-    [Symbol.dispose]: () => clearTimeout(timer),
+    signal: AbortSignal.any([...signals, limit.signal]),
+    [Symbol.dispose]() {
+      clearTimeout(timer);
+      clearInterval(looks);
+    },
   };
 }
 

@@ -45,6 +45,8 @@ export interface ClaimedRequest<H extends Disposable> extends Disposable {
    * @throws The signal's reason after an abort
    */
   descriptor(signal: AbortSignal): Promise<H>;
+  /** Whether the process that asked for the request id still runs. */
+  isAwaited(): boolean;
 }
 
 interface Entry<H> {
@@ -150,6 +152,7 @@ export class RequestRegistry<H extends Disposable> implements Disposable {
     entry.claimed = true;
     return {
       descriptor: (signal) => this.#wait(entry, signal),
+      isAwaited: () => this.#options.processIdentity(entry.pid) === entry.identity,
       [Symbol.dispose]: () => this.#forget(rid),
     };
   }

@@ -68,6 +68,16 @@ Deno.test("A running request does not expire", async () => {
   assert.equal(await claimed.descriptor(signal), handle);
 });
 
+Deno.test("A request is awaited as long as its own process runs", () => {
+  const { registry, state } = fixture();
+  using claimed = registry.claim(registry.create(10));
+  assert.ok(claimed.isAwaited());
+  state.processes.set(10, "10:2");
+  assert.ok(!claimed.isAwaited(), "another process with the same id");
+  state.processes.delete(10);
+  assert.ok(!claimed.isAwaited());
+});
+
 Deno.test("A stranger's descriptor is not taken and does not harm the request", async () => {
   const { registry, state } = fixture({ fdTimeoutMs: 5 });
   const rid = registry.create(10);

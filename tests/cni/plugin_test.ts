@@ -155,7 +155,13 @@ Deno.test("GC removes what the runtime no longer lists, STATUS succeeds", async 
   assert.deepEqual(status, { code: 0, answer: undefined, stderr: "" });
 });
 
-Deno.test("A plugin that is killed while it waits has its ADD undone", async () => {
+for (const [size, padding] of [["small", 0], ["large", 20_000]] as const) {
+  Deno.test(`A plugin that is killed while it waits has its ADD undone, with a ${size} configuration`, () => {
+    return killedWhileItWaits({ "pyroute2.test/padding": "x".repeat(padding) });
+  });
+}
+
+async function killedWhileItWaits(fields: Readonly<Record<string, string>>): Promise<void> {
   let waiting = false;
   await using node = await Node.start({
     deps: {
@@ -169,14 +175,15 @@ Deno.test("A plugin that is killed while it waits has its ADD undone", async () 
   using pod = new Pod();
   const child = spawnPlugin(sourcePlugin, cniEnv("ADD", pod));
   const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(JSON.stringify(node.config())));
+  await writer.write(new TextEncoder().encode(JSON.stringify(node.config(fields))));
   await writer.close();
   await eventually(() => waiting, "the ADD to wait");
   assert.equal(node.pool.rows.size, 1);
   child.kill("SIGKILL");
   await child.output();
   await eventually(() => node.pool.rows.size === 0, "the address to be given back");
-});
+  assert.deepEqual(pod.interfaces(), ["lo"]);
+}
 
 Deno.test("Commands that run at shutdown finish", async () => {
   const gate = Promise.withResolvers<void>();
