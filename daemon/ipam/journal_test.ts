@@ -310,18 +310,24 @@ Deno.test("a process that is killed loses no row that it reported, and a second 
     stderr: "inherit",
   }).spawn();
   let said = "";
-  for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
-    const first = said === "";
-    said += chunk;
-    if (first) {
-      assert.throws(() => openJournal(directory.file), {
-        code: "JournalUnavailable",
-        message: /locked/,
-      });
-    }
-    if (said.length > 400) child.kill("SIGKILL");
+  try {
+    const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    const read = async () => {
+      const { value, done } = await reader.read();
+      said += value ?? "";
+      return !done;
+    };
+    await read();
+    assert.throws(() => openJournal(directory.file), {
+      code: "JournalUnavailable",
+      message: /locked/,
+    });
+    while (said.length <= 400 && await read());
+    child.kill("SIGKILL");
+    while (await read());
+  } finally {
+    await child[Symbol.asyncDispose]();
   }
-  await child.status;
   using journal = openJournal(directory.file).journal;
   const rows = new Set(journal.list().map(({ containerId }) => containerId));
   const reported = said.split("\n").slice(0, -1);

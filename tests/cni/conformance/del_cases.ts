@@ -29,7 +29,8 @@ export const delCases: readonly ConformanceCase[] = [
       const first = await bench.container();
       await bench.add(first);
       const links = async () =>
-        (await bench.subject.machine.run(["ls", "/sys/class/net"])).trim().split("\n").sort();
+        (await bench.subject.machine.run(["ip", "-br", "link"])).trim().split("\n")
+          .map((line) => line.replace(/[@ ].*/, "")).sort();
       const before = await links();
       const container = await bench.container();
       await bench.add(container);
