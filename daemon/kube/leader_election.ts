@@ -219,15 +219,31 @@ class Candidate implements LeaderElection {
   async #release(): Promise<void> {
     const { leases, key, identity } = this.#options;
     if (this.leader !== identity) return;
+    const signal = AbortSignal.timeout(2_000);
+    try {
+      if (await this.#giveBack(signal)) return;
+      // A renewal that was broken off may have been taken all the same.
+      this.#observe(await leases.get(key, signal));
+      if (this.leader === identity) await this.#giveBack(signal);
+    } catch {
+      // It expires.
+    }
+  }
+
+  /** @returns False where the lease is another than was last seen */
+  async #giveBack(signal: AbortSignal): Promise<boolean> {
+    const { leases, key } = this.#options;
     try {
       this.#observe(
         await leases.patch(key, {
           metadata: { resourceVersion: this.#lease?.metadata.resourceVersion },
           spec: { holderIdentity: "" },
-        }, AbortSignal.timeout(2_000)),
+        }, signal),
       );
-    } catch {
-      // It expires.
+      return true;
+    } catch (thrown) {
+      if (isKubeError(thrown, "Conflict")) return false;
+      throw thrown;
     }
   }
 }
