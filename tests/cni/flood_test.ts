@@ -9,12 +9,13 @@ import { cniEnv, eventually, execPlugin, Node, Pod, sourcePlugin } from "./harne
 import { NodeProcess } from "./node_process.ts";
 import { sendFds } from "./send_fd.ts";
 
-const signal = AbortSignal.timeout(240_000);
+/** Milliseconds in which the daemon answers, whatever it is asked. */
+const patienceMs = 60_000;
 const encoder = new TextEncoder();
 
 async function post(node: { readonly api: string }, target: string, body: unknown) {
   using connection = await JsonConnection.open(node.api);
-  return await connection.post(target, JSON.stringify(body), signal);
+  return await connection.post(target, JSON.stringify(body), AbortSignal.timeout(patienceMs));
 }
 
 async function create(node: { readonly api: string }): Promise<string> {
@@ -182,7 +183,11 @@ Deno.test("Large bodies at a time cost no memory that is not given back", async 
   const flood = () =>
     Promise.all(Array.from({ length: 20 }, async () => {
       using connection = await JsonConnection.open(node.api);
-      const { status } = await connection.post(`/v1/requests/${await create(node)}`, text, signal);
+      const { status } = await connection.post(
+        `/v1/requests/${await create(node)}`,
+        text,
+        AbortSignal.timeout(patienceMs),
+      );
       assert.equal(status, 400);
     }));
   for (let round = 0; round < 3; round++) await flood();
@@ -273,7 +278,11 @@ Deno.test("A network configuration that is nested too deep is refused by the dae
   const rid = await create(node);
   using connection = await JsonConnection.open(node.api);
   const text = `{"config":${"[".repeat(400_000)}${"]".repeat(400_000)}}`;
-  const { body } = await connection.post(`/v1/requests/${rid}`, text, signal);
+  const { body } = await connection.post(
+    `/v1/requests/${rid}`,
+    text,
+    AbortSignal.timeout(patienceMs),
+  );
   const error = Reflect.get(Object(body), "error");
   assert.equal(error.code, 6);
   assert.match(error.msg, /nested at most/);

@@ -11,8 +11,10 @@ import { SocketPathError } from "../../daemon/server/socket_path.ts";
 import { cniEnv, eventually, execPlugin, Node, Pod, sourcePlugin } from "./harness.ts";
 import { sendFds } from "./send_fd.ts";
 
-const signal = AbortSignal.timeout(60_000);
 const sender = join(import.meta.dirname ?? ".", "send_fd.ts");
+
+/** Milliseconds in which the daemon answers, whatever it is asked. */
+const patienceMs = 60_000;
 
 /** The protocol by hand, from the test's own process. */
 class Client implements Disposable {
@@ -40,7 +42,7 @@ class Client implements Disposable {
   }
 
   post(target: string, value: unknown): Promise<{ status: number; body: unknown }> {
-    return this.#connection.post(target, JSON.stringify(value), signal);
+    return this.#connection.post(target, JSON.stringify(value), AbortSignal.timeout(patienceMs));
   }
 
   [Symbol.dispose](): void {
@@ -287,7 +289,11 @@ Deno.test("Bodies that are too large, no JSON or of another shape are refused", 
     using client = await Client.open(node);
     const rid = await client.create();
     using raw = await JsonConnection.open(node.api);
-    const { status, body } = await raw.post(`/v1/requests/${rid}`, text, signal);
+    const { status, body } = await raw.post(
+      `/v1/requests/${rid}`,
+      text,
+      AbortSignal.timeout(patienceMs),
+    );
     assert.ok(status >= 400);
     assert.equal(errorOf(body).code, code, text.slice(0, 80));
   }
@@ -342,7 +348,11 @@ Deno.test("A second daemon is refused, and sockets of a dead one are replaced", 
   leaveDatagramSocket(node.fdpass);
   await using _server = await startCniServer(options);
   using client = await JsonConnection.open(node.api);
-  const { status } = await client.post("/v1/requests", JSON.stringify({ pid: Deno.pid }), signal);
+  const { status } = await client.post(
+    "/v1/requests",
+    JSON.stringify({ pid: Deno.pid }),
+    AbortSignal.timeout(patienceMs),
+  );
   assert.equal(status, 201);
 });
 

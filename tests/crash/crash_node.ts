@@ -178,9 +178,11 @@ export class CrashNode implements AsyncDisposable {
     return inOneOrder(await this.node.holder.run(["sh", "-ec", snapshot]));
   }
 
-  /** Whether the node holds a block of the default domain, which is a service VRF, and has a rule for it. */
+  /** Whether the node holds a block of the default domain, which is a service VRF, and has a rule for it and the firewall knows it. */
   async holdsServiceBlock(): Promise<true | undefined> {
-    return / iif lo lookup 42 /.test(await this.kernel()) || undefined;
+    const kernel = await this.kernel();
+    return / iif lo lookup 42 /.test(kernel) && /10\.244\.\S+\/26 : 0x0000002a/.test(kernel) ||
+      undefined;
   }
 
   /** Network namespaces that the daemon has open: none of a container's may stay. */

@@ -1,6 +1,7 @@
 /** A lab around a real kube-apiserver and etcd, which run on the lab's own machine for it. */
 import { type Lab, type LabOptions, startLab } from "../lab/lab.ts";
 import { kubeconfig } from "../lab/machines.ts";
+import { executeRaw, until } from "../lab/process.ts";
 import { underlay } from "../lab/topology.ts";
 import type { KubeBinaries } from "./apiserver_binary.ts";
 import { type RealServer, startRealServer } from "./real_server.ts";
@@ -36,4 +37,13 @@ export async function startRealLab(options: RealLabOptions): Promise<RealLab> {
   });
   if (server === undefined) throw new Error("The lab was made without its API");
   return { lab, server };
+}
+
+/** Kills the API server of a lab; resolves when it is gone. */
+export async function killApiServer({ api }: Lab): Promise<void> {
+  await api.run(["pkill", "-KILL", "-x", "kube-apiserver"]);
+  await until("kube-apiserver to be gone", 60, async () => {
+    const { code } = await executeRaw(api.inside(["pgrep", "-x", "kube-apiserver"]));
+    return code === 0 ? undefined : true;
+  });
 }

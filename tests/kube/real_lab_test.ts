@@ -1,7 +1,7 @@
 /** The demo's lab around a real kube-apiserver: the same tenants, pods and matrix. */
 import assert from "node:assert/strict";
 import { applyTenants, awaitRoutes, measureMatrix, startPods } from "../lab/demo_lab.ts";
-import type { Lab } from "../lab/lab.ts";
+import type { Lab, RunningNode } from "../lab/lab.ts";
 import { kubectl } from "../lab/machines.ts";
 import { mismatches } from "../lab/matrix.ts";
 import { repository } from "../lab/options.ts";
@@ -9,7 +9,7 @@ import { addressOf, announcePods, startPod, stopPod, untilKnown } from "../lab/p
 import { until } from "../lab/process.ts";
 import type { LabPod, PlacedPod } from "../lab/topology.ts";
 import { findKubeBinaries } from "./apiserver_binary.ts";
-import { startRealLab } from "./real_lab.ts";
+import { killApiServer, startRealLab } from "./real_lab.ts";
 import type { RealServer } from "./real_server.ts";
 
 const dist = `${repository}/dist`;
@@ -65,8 +65,11 @@ labTest("every pod reaches its own tenant's pods, nobody else's, and the outside
 });
 
 labTest("kubectl shows the nodes' state, the blocks' use and why a domain is ready", async () => {
-  const states = await kubectl(lab, ["get", "vrns"]);
-  for (const node of lab.nodes) assert.match(states, new RegExp(`${node.name}\\s+true\\s+3\\s+1`));
+  await until("the nodes to be ready, with three domains and a peer", patience, async () => {
+    const states = await kubectl(lab, ["get", "vrns"]);
+    const isSo = ({ name }: RunningNode) => new RegExp(`${name}\\s+true\\s+3\\s+1`).test(states);
+    return lab.nodes.every(isSo) || undefined;
+  });
   await until("the blocks' status", patience, async () => {
     const block = ["get", "ipb", "vrf-200-10-150-0-0-26"];
     const use = await kubectl(lab, [...block, "-o", "jsonpath={.status.allocations}"]);
@@ -89,7 +92,7 @@ labTest(
     const [known] = await announcePods(lab, [pod]);
     assert.ok(known);
     await untilKnown(node, dist, known);
-    await lab.api.run(["pkill", "-KILL", "-x", "kube-apiserver"]);
+    await killApiServer(lab);
     await assert.rejects(kubectl(lab, ["get", "vrd", "--request-timeout=2s"]));
     const address = addressOf(await startPod(node, dist, known));
     assert.match(address, /^10\.150\.0\./);

@@ -3,9 +3,8 @@ import { applyTenants, awaitRoutes, startPods } from "../lab/demo_lab.ts";
 import type { LabWorld } from "../lab/lab_case.ts";
 import { operatorLabCases } from "../lab/operator_lab_cases.ts";
 import { repository } from "../lab/options.ts";
-import { executeRaw, until } from "../lab/process.ts";
 import { findKubeBinaries } from "./apiserver_binary.ts";
-import { startRealLab } from "./real_lab.ts";
+import { killApiServer, startRealLab } from "./real_lab.ts";
 
 const dist = `${repository}/dist`;
 
@@ -29,14 +28,13 @@ Deno.test.beforeAll(async () => {
     signal,
     progress: (line) => console.error(`   ${line}`),
   });
-  const killApi = async () => {
-    await lab.api.run(["pkill", "-KILL", "-x", "kube-apiserver"]);
-    await until("kube-apiserver to be gone", 60, async () => {
-      const { code } = await executeRaw(lab.api.inside(["pgrep", "-x", "kube-apiserver"]));
-      return code === 0 ? undefined : true;
-    });
+  world = {
+    lab,
+    dist,
+    pods: [],
+    killApi: () => killApiServer(lab),
+    startApi: server.startApiServer,
   };
-  world = { lab, dist, pods: [], killApi, startApi: server.startApiServer };
   await applyTenants(lab, signal);
   const pods = await startPods(lab, dist, signal);
   await awaitRoutes(lab, pods, signal);

@@ -88,7 +88,11 @@ export const refusalCases: readonly ClientCase[] = [
       const directory = Deno.makeTempDirSync({ prefix: "pr2t-" });
       try {
         const tokenFile = `${directory}/token`;
-        const write = (token: string) => Deno.writeTextFileSync(tokenFile, token);
+        // As kubelets do: whoever reads at the same time has one token or the other.
+        const write = (token: string) => {
+          Deno.writeTextFileSync(`${tokenFile}.next`, token);
+          Deno.renameSync(`${tokenFile}.next`, tokenFile);
+        };
         write(await api.renewToken());
         using file = new KubeConfigFile(
           kubeconfigText({ server: relay.url, authority: api.authority, tokenFile }),

@@ -84,7 +84,10 @@ async function untilState(pattern: RegExp): Promise<void> {
 clusterTest("the manifests alone make a node ready", async () => {
   const { lab, node } = cluster;
   const plugin = `${pluginDirectory}/pyroute2-cni-plugin`;
-  assert.match(await unreadyMessage(lab, node.name) ?? "", /cni plugin not initialized/);
+  await until("the kubelet to say what it waits for", patience, async () => {
+    const message = await unreadyMessage(lab, node.name) ?? "";
+    return message.includes("cni plugin not initialized") || undefined;
+  });
   await assert.rejects(node.holder.run(["ls", plugin]), /No such file/);
   await api(["apply", "-k", `${repository}/tests/kube/cluster/manifests`]);
   await api(["apply", "-k", `${repository}/manifests/cni`]);
