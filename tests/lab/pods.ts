@@ -74,9 +74,18 @@ export async function startPod(
   for (let tried = 1;; tried++) {
     const { code, stdout } = await tryPod(node, dist, pod);
     if (code === 0) return parseResult(stdout);
-    if (tried === tries || errorSchema.parse(JSON.parse(stdout)).code !== tryAgainLater) {
+    if (tried === tries || codeOf(stdout) !== tryAgainLater) {
       throw new Error(`The plugin refused the pod "${pod.name}": ${stdout}`);
     }
+  }
+}
+
+/** Code of an error that the plugin printed; undefined for anything else. */
+function codeOf(text: string): number | undefined {
+  try {
+    return errorSchema.parse(JSON.parse(text)).code;
+  } catch {
+    return undefined;
   }
 }
 
