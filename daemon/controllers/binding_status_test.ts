@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { domain } from "../kube/testing/case_api.ts";
 import type { Condition } from "../resources/conditions.ts";
 import type { VRFDomainBinding } from "../resources/vrf_domain_binding.ts";
 import { bindingStatus } from "./binding_status.ts";
@@ -8,20 +9,12 @@ const binding: VRFDomainBinding = {
   metadata: { name: "team-a", generation: 3 },
   spec: { namespaceRef: { name: "team-a" }, vrfDomainRef: { name: "blue" } },
 };
-const domain = {
-  metadata: { name: "blue" },
-  spec: {
-    vrf: 200,
-    table: 2200,
-    prefix: "10.150.0.0",
-    prefixlen: 16,
-    ipblocklen: 26,
-    attachments: [],
-  },
-};
 
 function told(exists: boolean, ready?: Pick<Condition, "status" | "reason" | "message">): string[] {
-  const acceptance = acceptDomains(exists ? [domain] : [], { serviceVrfMax: 512, asn: 65000 });
+  const acceptance = acceptDomains(exists ? [domain("blue", 200)] : [], {
+    serviceVrfMax: 512,
+    asn: 65000,
+  });
   const condition = ready &&
     { type: "Ready", lastTransitionTime: "2026-01-01T00:00:00Z", ...ready };
   const { conditions } = bindingStatus(binding, [binding], acceptance, condition, new Date());

@@ -3,6 +3,7 @@ import type { PoolProblem } from "../ipam/port.ts";
 import type { KubeObject } from "../kube/port.ts";
 import { type RunningCache, startCache } from "../kube/resource_cache.ts";
 import { createResourceClient } from "../kube/resource_client.ts";
+import { domain } from "../kube/testing/case_api.ts";
 import { EmbeddedApi, quiet } from "../kube/testing/embedded_api.ts";
 import { eventually } from "../kube/testing/eventually.ts";
 import { cniConfigKind } from "../resources/cni_config.ts";
@@ -29,17 +30,8 @@ Deno.test("an exhausted prefix and a refusal of FRR become one event each, howev
     cniConfigs: follow(cniConfigKind),
     cniConfigSelections: follow(cniConfigSelectionKind),
   };
-  const domain = await createResourceClient(api.connection, vrfDomainKind).create({
-    metadata: { name: "blue" },
-    spec: {
-      vrf: 200,
-      table: 2200,
-      prefix: "10.150.0.0",
-      prefixlen: 16,
-      ipblocklen: 26,
-      attachments: [{ type: "l3vni", vni: 50200, port: 4789 }],
-    },
-  });
+  const blue = await createResourceClient(api.connection, vrfDomainKind)
+    .create(domain("blue", 200));
   await resources.nodeStates.client.create({ metadata: { name: "n1" } });
   await eventually("it is seen", () => resources.nodeStates.cache.get("n1") !== undefined);
   const problems: PoolProblem[] = [{ vrf: 200, code: "BlocksExhausted", message: "none is left" }];
@@ -49,7 +41,7 @@ Deno.test("an exhausted prefix and a refusal of FRR become one event each, howev
   const controllers = startNodeControllers({
     resources,
     events,
-    domains: () => [domain],
+    domains: () => [blue],
     poolProblems: () => problems,
     nodeName: "n1",
     kernel: { underlay: () => underlay },

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { domain } from "../kube/testing/case_api.ts";
 import type { VRFDomain } from "../resources/vrf_domain.ts";
 import {
   type NodePolicyState,
@@ -9,17 +10,7 @@ import type { VRFRoutingPolicy, VRFRoutingPolicyStatus } from "../resources/vrf_
 import { acceptDomains } from "./domain_resolution.ts";
 import { policyShares, policyStatus } from "./policy_status.ts";
 
-const domain: VRFDomain = {
-  metadata: { name: "blue", uid: "d" },
-  spec: {
-    vrf: 200,
-    table: 2200,
-    prefix: "10.150.0.0",
-    prefixlen: 16,
-    ipblocklen: 26,
-    attachments: [],
-  },
-};
+const blue = domain("blue", 200);
 const policy: VRFRoutingPolicy = {
   metadata: { name: "east", uid: "p", generation: 2 },
   spec: { vrfDomainRef: { name: "blue" }, match: [{ dst: "192.0.2.0/24" }] },
@@ -57,7 +48,7 @@ function told({ conditions, nodes }: VRFRoutingPolicyStatus): string[] {
 }
 
 Deno.test("a policy is ready once each node has its generation, and says which have not, and why", () => {
-  assert.deepEqual(told(statusOf([domain], node("n1", share), node("n2", share))), [
+  assert.deepEqual(told(statusOf([blue], node("n1", share), node("n2", share))), [
     "2/2",
     "Accepted True Accepted 2 ",
     "Ready True Applied 2 ",
@@ -66,7 +57,7 @@ Deno.test("a policy is ready once each node has its generation, and says which h
   const older = { ...share, generation: 1 };
   const other = { ...share, uid: "earlier object of that name" };
   const live = [node("n1", share), node("n2", older), node("n3", other), node("n4", refused)];
-  assert.deepEqual(told(statusOf([domain], ...live)), [
+  assert.deepEqual(told(statusOf([blue], ...live)), [
     "1/4",
     "Accepted True Accepted 2 ",
     "Ready False RuleRefused 2 n4: RuleRefused: EINVAL; n2: carries generation 1; " +
@@ -75,7 +66,7 @@ Deno.test("a policy is ready once each node has its generation, and says which h
 });
 
 Deno.test("without nodes nothing is known of a policy, and one that is refused says so twice", () => {
-  assert.deepEqual(told(statusOf([domain])).slice(2), [
+  assert.deepEqual(told(statusOf([blue])).slice(2), [
     "Ready Unknown NoNodes 2 No node runs the daemon yet",
   ]);
   const [, accepted, ready] = told(statusOf([], node("n1")));
