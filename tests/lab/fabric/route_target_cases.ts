@@ -1,5 +1,6 @@
 /** Route targets of tenants, of their own and of others. */
 import assert from "node:assert/strict";
+import { bound, domain } from "../lab_case.ts";
 import { kubectl, startResponder } from "../machines.ts";
 import { readConditions } from "../object_status.ts";
 import { patience } from "../patience.ts";
@@ -18,26 +19,6 @@ import {
   untilMatrixHolds,
 } from "./fabric.ts";
 import { customerAddress, outsidePrefix } from "./fabric_routers.ts";
-
-/** A tenant whose addresses are nobody else's. */
-const shop = {
-  apiVersion: "cni.pyroute2.org/v1alpha1",
-  kind: "VRFDomain",
-  metadata: { name: "shop" },
-  spec: {
-    vrf: 400,
-    table: 2400,
-    prefix: "10.160.0.0",
-    prefixlen: 16,
-    ipblocklen: 26,
-    attachments: [{ type: "l3vni", vni: 50400 }],
-  },
-} as const;
-const binding = {
-  apiVersion: "cni.pyroute2.org/v1alpha1",
-  kind: "VRFDomainBinding",
-  spec: { namespaceRef: { name: "shop" }, vrfDomainRef: { name: "shop" } },
-} as const;
 
 /** In this order: each begins where the one before has ended. */
 export const routeTargetCases: readonly FabricCase[] = [
@@ -84,8 +65,8 @@ export const routeTargetCases: readonly FabricCase[] = [
         namespace: "shop",
         tenant: "shop",
       }));
-      await kubectl(lab, ["create", "namespace", "shop"]);
-      await applyObjects(lab, [shop, { ...binding, metadata: { name: "shop" } }]);
+      // A tenant whose addresses are nobody else's.
+      await applyObjects(lab, [domain("shop", 400), ...bound("shop", "shop")]);
       await kubectl(lab, ["wait", "--for=condition=Ready", `--timeout=${patience}s`, "vrd/shop"]);
       const placed: PlacedPod[] = [];
       /** Waits until the tenant's pod on each node gets these answers from the shop's pods. */
@@ -133,8 +114,8 @@ export const routeTargetCases: readonly FabricCase[] = [
     name: "a domain whose routes would enter another one is refused, and the other goes on",
     run: async (fabric) => {
       const { lab, api } = fabric;
-      const spec = { ...shop.spec, routeTargets: { export: ["65000:200"] } };
-      await applyObjects(lab, [{ ...shop, metadata: { name: "intruder" }, spec }]);
+      const routeTargets = { export: ["65000:200"] };
+      await applyObjects(lab, [domain("intruder", 400, { routeTargets })]);
       try {
         await until("the refusal", patience, async () => {
           const found = await readConditions(api, "vrfdomains", "Accepted");
