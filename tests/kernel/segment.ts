@@ -193,7 +193,8 @@ export class Segment implements AsyncDisposable {
     const outside = await this.namespace("out");
     await outside.ip(
       "link set lo up",
-      "link add br0 type bridge",
+      // An address of its own: that of a port would change when ports come and go.
+      "link add br0 address 02:00:00:00:7c:fe type bridge",
       `address add ${Segment.outsideAddress}/24 dev br0`,
       "link set br0 up",
     );

@@ -3,6 +3,12 @@ import type { Holder } from "./holder.ts";
 import { execute } from "./process.ts";
 import { type LabUnderlay, outsideName } from "./topology.ts";
 
+/**
+ * The switch's own address, which it keeps: by itself a bridge takes one of its ports', and another one when that port goes. Nobody would
+ * reach the API then until its neighbours have noticed, for most of a minute.
+ */
+const switchMac = "02:00:00:00:7c:fe";
+
 /** A machine on the underlay. */
 export interface Plugged {
   /** Its name. */
@@ -22,7 +28,7 @@ export async function connectUnderlay(
   const { length, options } = addressing(on);
   await inNetwork(api, [
     "ip link set lo up",
-    "ip link add br0 type bridge",
+    `ip link add br0 address ${switchMac} type bridge`,
     `ip address add ${on.api}/${length} dev br0 ${options}`,
     "ip link set br0 up",
   ]);
