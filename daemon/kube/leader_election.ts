@@ -5,7 +5,15 @@ import { nextLookMs, roundMs } from "./candidate_pace.ts";
 import { isKubeError } from "./kube_error.ts";
 import type { ResourceClient } from "./port.ts";
 import { splitKey } from "./resource_client.ts";
-import { wait } from "./wait.ts";
+import { type Wait, wait } from "./wait.ts";
+
+/** What a candidate measures time by. */
+export interface ElectionClock {
+  /** The present, in milliseconds since any moment; it never goes back. */
+  readonly now: () => number;
+  /** Waits. */
+  readonly wait: Wait;
+}
 
 /** Timing of an election, in milliseconds. */
 export interface ElectionTiming {
@@ -35,7 +43,11 @@ export interface LeaderElectionOptions {
   readonly candidates?: () => number;
   /** Timing. */
   readonly timing?: ElectionTiming;
+  /** The machine's own clock when absent; a test moves its own. */
+  readonly clock?: ElectionClock;
 }
+
+const machineClock: ElectionClock = { now: () => performance.now(), wait };
 
 /** A candidature. */
 export interface LeaderElection {
@@ -60,16 +72,18 @@ export function startLeaderElection(options: LeaderElectionOptions): LeaderElect
 class Candidate implements LeaderElection {
   readonly stopped: Promise<void>;
   readonly #options: LeaderElectionOptions;
+  readonly #clock: ElectionClock;
   readonly #leaseDurationMs: number;
   readonly #renewDeadlineMs: number;
   readonly #retryPeriodMs: number;
   #leading = false;
   #lease: Lease | undefined;
-  /** When the lease was seen to change last, by `performance.now`. */
+  /** When the lease was seen to change last, by the candidate's clock. */
   #changedAt = 0;
 
   constructor(options: LeaderElectionOptions) {
     this.#options = options;
+    this.#clock = options.clock ?? machineClock;
     this.#leaseDurationMs = options.timing?.leaseDurationMs ?? 15_000;
     this.#renewDeadlineMs = options.timing?.renewDeadlineMs ?? 10_000;
     this.#retryPeriodMs = options.timing?.retryPeriodMs ?? 2_000;
@@ -89,10 +103,12 @@ class Candidate implements LeaderElection {
     let quiet = false;
     // Where many begin at once, not all ask at once.
     const round = roundMs(this.#options.candidates?.() ?? 1);
-    await wait(Math.max(0, round - this.#retryPeriodMs) * Math.random(), signal).catch(() => {});
+    await this.#clock.wait(Math.max(0, round - this.#retryPeriodMs) * Math.random(), signal).catch(
+      () => {},
+    );
     while (!signal.aborted) {
       try {
-        const asked = performance.now();
+        const asked = this.#clock.now();
         if (await this.#acquire(signal)) await this.#lead(asked);
         quiet = false;
       } catch (error) {
@@ -100,7 +116,7 @@ class Candidate implements LeaderElection {
         if (!quiet) log.warn("The lease cannot be read or taken", { key, error: messageOf(error) });
         quiet = true;
       }
-      await wait(this.#pause(), signal).catch(() => {});
+      await this.#clock.wait(this.#pause(), signal).catch(() => {});
     }
   }
 
@@ -113,7 +129,7 @@ class Candidate implements LeaderElection {
       candidates: candidates?.() ?? 1,
       retryPeriodMs: this.#retryPeriodMs,
       leaseDurationMs: this.#leaseDurationMs,
-      changedAgoMs: performance.now() - this.#changedAt,
+      changedAgoMs: this.#clock.now() - this.#changedAt,
       renewedAgoMs: led ? Date.now() - Date.parse(renewTime ?? "") : undefined,
       random: Math.random(),
     });
@@ -147,15 +163,16 @@ class Candidate implements LeaderElection {
   async #keepRenewing(acquiredAt: number, term: AbortController): Promise<void> {
     let renewedAt = acquiredAt;
     while (!term.signal.aborted) {
-      await wait(this.#retryPeriodMs, term.signal).catch(() => {});
+      await this.#clock.wait(this.#retryPeriodMs, term.signal).catch(() => {});
       if (term.signal.aborted) return;
-      const asked = performance.now();
+      const asked = this.#clock.now();
       const left = renewedAt + this.#renewDeadlineMs - asked;
       const attempt = new AbortController();
       const abort = () => attempt.abort(term.signal.reason);
-      const timer = setTimeout(
+      const answered = new AbortController();
+      this.#clock.wait(Math.max(0, left), answered.signal).then(
         () => attempt.abort(new Error("The lease could not be renewed in time")),
-        Math.max(0, left),
+        () => {},
       );
       term.signal.addEventListener("abort", abort);
       try {
@@ -164,7 +181,7 @@ class Candidate implements LeaderElection {
       } catch (error) {
         if (attempt.signal.aborted || left <= 0) term.abort(error);
       } finally {
-        clearTimeout(timer);
+        answered.abort();
         term.signal.removeEventListener("abort", abort);
       }
     }
@@ -192,7 +209,7 @@ class Candidate implements LeaderElection {
       }
       const holder = found.spec?.holderIdentity ?? "";
       const mine = holder === identity;
-      const expired = performance.now() - this.#changedAt > this.#leaseDurationMs;
+      const expired = this.#clock.now() - this.#changedAt > this.#leaseDurationMs;
       if (!mine && holder !== "" && !expired) return false;
       const transitions = (found.spec?.leaseTransitions ?? 0) + 1;
       this.#observe(
@@ -211,7 +228,7 @@ class Candidate implements LeaderElection {
   #observe(lease: Lease | undefined): void {
     const changed = lease?.metadata.resourceVersion !== this.#lease?.metadata.resourceVersion ||
       lease?.metadata.uid !== this.#lease?.metadata.uid;
-    if (changed) this.#changedAt = performance.now();
+    if (changed) this.#changedAt = this.#clock.now();
     this.#lease = lease;
   }
 

@@ -6,12 +6,15 @@ import { KubeError } from "../kube_error.ts";
 import { type LeaderElection, startLeaderElection } from "../leader_election.ts";
 import type { ResourceClient } from "../port.ts";
 import { createResourceClient } from "../resource_client.ts";
-import { wait } from "../wait.ts";
 import type { ClientCase, ClientCaseApi } from "./case_api.ts";
 import { eventually } from "./eventually.ts";
+import { SteppedClock } from "./stepped_clock.ts";
 
 const timing = { leaseDurationMs: 2_000, renewDeadlineMs: 1_500, retryPeriodMs: 20 };
 const dayMs = 24 * 3_600_000;
+
+/** How far time goes on at once, in milliseconds. */
+const stepMs = timing.retryPeriodMs;
 
 interface Candidate {
   readonly election: LeaderElection;
@@ -29,6 +32,9 @@ class Contest {
   together = 0;
   readonly leases: ResourceClient<Lease>;
   readonly key: string;
+  /** Time of the candidates: it stands while one of them waits for an answer, however long this machine or the server takes. */
+  readonly clock: SteppedClock = new SteppedClock();
+  #requests = 0;
 
   constructor(api: ClientCaseApi, name: string) {
     this.leases = createResourceClient(api.connection, leaseKind);
@@ -37,7 +43,7 @@ class Contest {
 
   stand(identity: string, aheadMs = 0): Candidate {
     const stop = new AbortController();
-    const way = severable(withClock(this.leases, aheadMs));
+    const way = severable(withClock(this.#counted(this.leases), aheadMs));
     const election = startLeaderElection({
       leases: way.client,
       key: this.key,
@@ -45,12 +51,13 @@ class Contest {
       lead: async (signal) => {
         this.leading = [...this.leading, identity];
         this.together = Math.max(this.together, this.leading.length);
-        await wait(1_000_000, signal).catch(() => {});
+        await this.clock.wait(Infinity, signal).catch(() => {});
         this.leading = this.leading.filter((name) => name !== identity);
       },
       log: createLogger("error", () => {}),
       signal: stop.signal,
       timing,
+      clock: this.clock,
     });
     return {
       election,
@@ -63,7 +70,33 @@ class Contest {
   }
 
   untilLeads(identity: string): Promise<void> {
-    return eventually(`"${identity}" leads`, () => this.leading.includes(identity));
+    return this.until(`"${identity}" leads`, () => this.leading.includes(identity));
+  }
+
+  /** Lets time go on until something holds. */
+  until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+    return eventually(what, async () => {
+      if (await holds()) return true;
+      if (this.#requests === 0) this.clock.advance(stepMs);
+      return false;
+    });
+  }
+
+  #counted(client: ResourceClient<Lease>): ResourceClient<Lease> {
+    const count = async <R>(request: Promise<R>): Promise<R> => {
+      this.#requests++;
+      try {
+        return await request;
+      } finally {
+        this.#requests--;
+      }
+    };
+    return {
+      ...client,
+      get: (...given) => count(client.get(...given)),
+      create: (...given) => count(client.create(...given)),
+      patch: (...given) => count(client.patch(...given)),
+    };
   }
 }
 
@@ -109,13 +142,13 @@ export const electionCases: readonly ClientCase[] = [
       const a = contest.stand("a");
       await contest.untilLeads("a");
       const b = contest.stand("b");
-      await eventually("b knows", () => b.election.leader === "a");
+      await contest.until("b knows", () => b.election.leader === "a");
       assert.equal(b.election.leading, false);
       a.cut();
       await contest.untilLeads("b");
       assert.equal(a.election.leading, false);
       const c = contest.stand("c");
-      await eventually("c knows", () => c.election.leader === "b");
+      await contest.until("c knows", () => c.election.leader === "b");
       await b.stop();
       assert.deepEqual(contest.leading.filter((name) => name === "b"), []);
       await contest.untilLeads("c");
@@ -139,12 +172,12 @@ export const electionCases: readonly ClientCase[] = [
         let renewals = 0;
         let last: string | null | undefined;
         // Long enough for a lease to expire that is not renewed.
-        const lifetime = performance.now() + 1.5 * timing.leaseDurationMs;
-        await eventually("the leader to renew", async () => {
+        const lifetime = contest.clock.now() + 1.5 * timing.leaseDurationMs;
+        await contest.until("the leader to renew", async () => {
           const { renewTime } = (await contest.leases.get(contest.key))?.spec ?? {};
           if (renewTime !== last) renewals += 1;
           last = renewTime;
-          return renewals > 10 && performance.now() > lifetime;
+          return renewals > 10 && contest.clock.now() > lifetime;
         });
         assert.deepEqual(contest.leading, ["a"]);
         assert.equal(b.election.leader, "a");
