@@ -3,6 +3,7 @@
  * by the CRI, as the kubelet does. One lab for all tests, each of which leaves it as it found it.
  */
 import assert from "node:assert/strict";
+import { backend } from "../lab/backend_test_case.ts";
 import { applyTenants } from "../lab/demo_lab.ts";
 import { type Lab, openLab, removeAbandonedLabs, type RunningNode, startLab } from "../lab/lab.ts";
 import { startApi } from "../lab/machines.ts";
@@ -40,7 +41,6 @@ import {
   removeCgroups,
 } from "./traces.ts";
 
-const backend = Deno.env.get("PYROUTE2_LAB_BACKEND") === "device" ? "device" : "netns";
 const dist = `${repository}/dist`;
 const { signal } = new AbortController();
 const patience = 120;

@@ -3,6 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { ipBlockName } from "../../daemon/resources/ip_block.ts";
+import { backend, labTest } from "./backend_test_case.ts";
 import { type Lab, type RunningNode, startLab } from "./lab.ts";
 import { kubectl, startResponder } from "./machines.ts";
 import { askOn } from "./questions.ts";
@@ -23,7 +24,6 @@ import { callPlugin, ipJson, networkConfig, podNetns, stopPod } from "./pods.ts"
 import { until } from "./process.ts";
 import { answerPort, outsideName } from "./topology.ts";
 
-const backend = Deno.env.get("PYROUTE2_LAB_BACKEND") === "device" ? "device" : "netns";
 const dist = `${repository}/dist`;
 const { signal } = new AbortController();
 
@@ -58,11 +58,6 @@ Deno.test.beforeAll(async () => {
 Deno.test.afterAll(async () => {
   await lab?.[Symbol.asyncDispose]();
 });
-
-/** A test on the lab. What it starts in the lab outlives it, so resources are not counted. */
-function labTest(name: string, fn: () => Promise<void>): void {
-  Deno.test({ name: `${backend}: ${name}`, fn, sanitizeOps: false, sanitizeResources: false });
-}
 
 function nodeOf({ node }: { readonly node: string }): RunningNode {
   const found = lab.nodes.find(({ name }) => name === node);

@@ -1,6 +1,7 @@
 /** The way out, services and policies in a lab of two nodes, told by ordinary objects of the API. */
 import assert from "node:assert/strict";
 import { type ProxyMode, proxySteps, removalSteps } from "../kernel/kube_proxy.ts";
+import { backend, labTest } from "./backend_test_case.ts";
 import { applyTenants, awaitRoutes, startPods } from "./demo_lab.ts";
 import { type Lab, type RunningNode, startLab } from "./lab.ts";
 import { kubectl } from "./machines.ts";
@@ -12,7 +13,6 @@ import type { Question } from "./tcp_question.ts";
 import { untilEqual } from "./until_equal.ts";
 import { answerPort, outsideName, type PlacedPod, underlay } from "./topology.ts";
 
-const backend = Deno.env.get("PYROUTE2_LAB_BACKEND") === "device" ? "device" : "netns";
 const dist = `${repository}/dist`;
 const { signal } = new AbortController();
 
@@ -38,11 +38,6 @@ Deno.test.beforeAll(async () => {
 Deno.test.afterAll(async () => {
   await lab?.[Symbol.asyncDispose]();
 });
-
-/** A test on the lab. What it starts in the lab outlives it, so resources are not counted. */
-function labTest(name: string, fn: () => Promise<void>): void {
-  Deno.test({ name: `${backend}: ${name}`, fn, sanitizeOps: false, sanitizeResources: false });
-}
 
 function nodeAt(index: number): RunningNode {
   const node = lab.nodes[index];

@@ -1,11 +1,10 @@
 /** The lab within an operator's fabric: one lab for all cases, each of which begins where the one before has ended. */
+import { backend, labTest } from "./backend_test_case.ts";
 import { type Fabric, startFabric } from "./fabric/fabric.ts";
 import { guardedPeerCases } from "./fabric/guarded_peer_cases.ts";
 import { rackSwitchCases } from "./fabric/rack_switch_cases.ts";
 import { meshAgainCase, reflectorCases } from "./fabric/reflector_cases.ts";
 import { routeTargetCases } from "./fabric/route_target_cases.ts";
-
-const backend = Deno.env.get("PYROUTE2_LAB_BACKEND") === "device" ? "device" : "netns";
 
 let fabric: Fabric | undefined;
 
@@ -25,14 +24,8 @@ const cases = [
   meshAgainCase,
 ];
 for (const { name, run } of cases) {
-  Deno.test({
-    name: `${backend}: ${name}`,
-    fn: async () => {
-      if (fabric === undefined) throw new Error("The fabric did not start");
-      await run(fabric);
-    },
-    // What a case starts in the lab outlives it.
-    sanitizeOps: false,
-    sanitizeResources: false,
+  labTest(name, async () => {
+    if (fabric === undefined) throw new Error("The fabric did not start");
+    await run(fabric);
   });
 }

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { derivedRouterId } from "../../daemon/reconcile/router_id.ts";
+import { backend, labTest } from "./backend_test_case.ts";
 import {
   addressOf,
   applyDualStackTenants,
@@ -21,7 +22,6 @@ import { ipJson, podNetns } from "./pods.ts";
 import { until } from "./process.ts";
 import { untilEqual } from "./until_equal.ts";
 
-const backend = Deno.env.get("PYROUTE2_LAB_BACKEND") === "device" ? "device" : "netns";
 const { signal } = new AbortController();
 
 let lab: Lab;
@@ -46,11 +46,6 @@ Deno.test.beforeAll(async () => {
 Deno.test.afterAll(async () => {
   await lab?.[Symbol.asyncDispose]();
 });
-
-/** A test on the lab. What it starts in the lab outlives it, so resources are not counted. */
-function labTest(name: string, fn: () => Promise<void>): void {
-  Deno.test({ name: `${backend}: ${name}`, fn, sanitizeOps: false, sanitizeResources: false });
-}
 
 /** The matrix comes to hold when BGP has converged; each measure waits silence out by itself. */
 async function untilMatrixHolds(): Promise<void> {

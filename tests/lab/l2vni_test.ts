@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { z } from "zod";
 import { podMac } from "../../daemon/kernel/names.ts";
 import { type ProxyStep, proxySteps, removalSteps } from "../kernel/kube_proxy.ts";
+import { backend, labTest } from "./backend_test_case.ts";
 import { askFrr } from "./frr_words.ts";
 import { type Lab, type RunningNode, startLab } from "./lab.ts";
 import { killFrr, kubectl, startAgent, startResponder } from "./machines.ts";
@@ -34,7 +35,6 @@ import { answerPort, expectedMatrix, type LabPod, type PlacedPod } from "./topol
 import { untilEqual } from "./until_equal.ts";
 import { inVrf } from "./vrf_words.ts";
 
-const backend = Deno.env.get("PYROUTE2_LAB_BACKEND") === "device" ? "device" : "netns";
 const dist = `${repository}/dist`;
 const { signal } = new AbortController();
 /** Datagrams that may be lost after a pod's ADD on its new node: those of a second. */
@@ -64,11 +64,6 @@ Deno.test.beforeAll(async () => {
 Deno.test.afterAll(async () => {
   await lab?.[Symbol.asyncDispose]();
 });
-
-/** A test on the lab. What it starts in the lab outlives it, so resources are not counted. */
-function labTest(name: string, fn: () => Promise<void>): void {
-  Deno.test({ name: `${backend}: ${name}`, fn, sanitizeOps: false, sanitizeResources: false });
-}
 
 function nodeAt(index: number): RunningNode {
   const node = lab.nodes.at(index);

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { capabilitiesOf, capabilityMask } from "../confinement/container_rights.ts";
+import { backend, labTest } from "./backend_test_case.ts";
 import { applyTenants, awaitRoutes, measureMatrix, startPods } from "./demo_lab.ts";
 import { type Lab, openLab, type RunningNode, startLab } from "./lab.ts";
 import {
@@ -34,7 +35,6 @@ import { executeRaw, until } from "./process.ts";
 import { answerPort, type LabPod, type PlacedPod } from "./topology.ts";
 import { inVrf, tableOf } from "./vrf_words.ts";
 
-const backend = Deno.env.get("PYROUTE2_LAB_BACKEND") === "device" ? "device" : "netns";
 const dist = `${repository}/dist`;
 /** What the manifests leave to daemon and FRR must be enough for all of these tests; with VRF links it was not tried. */
 const confined = backend === "netns";
@@ -67,12 +67,6 @@ Deno.test.afterAll(async () => {
   await lab[Symbol.asyncDispose]();
   await assert.rejects(() => openLab(name), /There is no lab/);
 });
-
-/** A test on the lab. What it starts in the lab outlives it, so resources are not counted. */
-function labTest(name: string, fn: () => Promise<void>, ignore = false): void {
-  const outlives = { sanitizeOps: false, sanitizeResources: false };
-  Deno.test({ name: `${backend}: ${name}`, ignore, fn, ...outlives });
-}
 
 function nodeAt(index: number): RunningNode {
   const node = lab.nodes[index];

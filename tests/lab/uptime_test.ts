@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { z } from "zod";
+import { backend, labTest } from "./backend_test_case.ts";
 import { applyTenants, awaitRoutes, startPods } from "./demo_lab.ts";
 import { askFrr } from "./frr_words.ts";
 import { type Lab, type RunningNode, startLab } from "./lab.ts";
@@ -16,7 +17,6 @@ import { until } from "./process.ts";
 import { type PlacedPod, tenants } from "./topology.ts";
 import { inVrf, tableOf } from "./vrf_words.ts";
 
-const backend = Deno.env.get("PYROUTE2_LAB_BACKEND") === "device" ? "device" : "netns";
 const dist = `${repository}/dist`;
 const { signal } = new AbortController();
 
@@ -47,11 +47,6 @@ Deno.test.beforeAll(async () => {
 Deno.test.afterAll(async () => {
   await lab?.[Symbol.asyncDispose]();
 });
-
-/** A test on the lab. What it starts in the lab outlives it, so resources are not counted. */
-function labTest(name: string, fn: () => Promise<void>): void {
-  Deno.test({ name: `${backend}: ${name}`, fn, sanitizeOps: false, sanitizeResources: false });
-}
 
 function nodeAt(index: number): RunningNode {
   const node = lab.nodes[index];

@@ -1,5 +1,6 @@
 /** Pods with wishes in a lab of two nodes: annotations of Pod objects, as `kubectl` and the API have them. */
 import assert from "node:assert/strict";
+import { backend, labTest } from "./backend_test_case.ts";
 import { applyTenants } from "./demo_lab.ts";
 import { type Lab, type RunningNode, startLab } from "./lab.ts";
 import { killDaemon, kubectl, startDaemon, startResponder } from "./machines.ts";
@@ -18,7 +19,6 @@ import {
 import { until } from "./process.ts";
 import { answerPort, type LabPod } from "./topology.ts";
 
-const backend = Deno.env.get("PYROUTE2_LAB_BACKEND") === "device" ? "device" : "netns";
 const dist = `${repository}/dist`;
 const { signal } = new AbortController();
 
@@ -41,11 +41,6 @@ Deno.test.beforeAll(async () => {
 Deno.test.afterAll(async () => {
   await lab?.[Symbol.asyncDispose]();
 });
-
-/** A test on the lab. What it starts in the lab outlives it, so resources are not counted. */
-function labTest(name: string, fn: () => Promise<void>): void {
-  Deno.test({ name: `${backend}: ${name}`, fn, sanitizeOps: false, sanitizeResources: false });
-}
 
 function nodeAt(index: number): RunningNode {
   const node = lab.nodes[index];
