@@ -55,3 +55,12 @@ export async function findClusterPrograms(options: FindOptions): Promise<Cluster
     programs: { ...api.binaries, controllerManager, proxy, scheduler, kubelet },
   };
 }
+
+if (import.meta.main) {
+  const probe = await findClusterPrograms({
+    assets: Deno.env.get("KUBEBUILDER_ASSETS"),
+    report: (line) => console.error(line),
+  });
+  console.log(probe.available ? JSON.stringify(probe.programs) : probe.reason);
+  Deno.exit(probe.available ? 0 : 1);
+}
