@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { parseConfig } from "../../daemon/config.ts";
 import { until } from "../lab/process.ts";
-import { attach, backend, callPlugin, install, machineTest, program, report } from "./host.ts";
+import { backend } from "../lab/backend_test_case.ts";
+import { attach, callPlugin, install, machineTest, program, report } from "./host.ts";
 
 const serverIni = `
 [api]

@@ -4,10 +4,6 @@ import { z } from "zod";
 import { repository } from "../lab/options.ts";
 import { bootMachine, type CommandResult, type SystemdMachine, whyNoSystemd } from "./machine.ts";
 
-/** Where the host keeps its VRFs. */
-export const backend: "device" | "netns" = Deno.env.get("PYROUTE2_LAB_BACKEND") === "device"
-  ? "device"
-  : "netns";
 /** The program as it was built. */
 export const program = `${repository}/dist/pyroute2-cni`;
 /** The program as it is installed. */

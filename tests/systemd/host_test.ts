@@ -7,7 +7,6 @@ import { differences, entryAt, readTree, type Tree } from "../install/tree.ts";
 import {
   answers,
   attach,
-  backend,
   callPlugin,
   install,
   installed,
@@ -16,6 +15,7 @@ import {
   report,
   start,
 } from "./host.ts";
+import { backend } from "../lab/backend_test_case.ts";
 import { repository } from "../lab/options.ts";
 import { until } from "../lab/process.ts";
 import type { SystemdMachine } from "./machine.ts";
