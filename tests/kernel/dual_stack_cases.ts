@@ -10,7 +10,7 @@ import { RTNLGRP } from "../../lib/netlink/rtnl/types.ts";
 import { NetlinkSocket } from "../../lib/sys/netlink_socket.ts";
 import { answerAs, answersTo } from "./answers.ts";
 import { KernelNode, prefix6 } from "./kernel_node.ts";
-import { contents, until } from "./removal_cases.ts";
+import { contents, settledContents, until } from "./removal_cases.ts";
 import { Answerer, type Namespace, Segment, succeed } from "./segment.ts";
 
 const port = 8080;
@@ -92,7 +92,7 @@ export function registerDualStackCases(backend: VrfBackend): void {
     node.apply(spec);
     const [overlay] = spec.overlays;
     assert.ok(overlay);
-    const before = await contents(node.space(200));
+    const before = await settledContents(node.space(200));
     using netns = node.space(200).open();
     using heard = NetlinkSocket.open({ groups: [RTNLGRP.IPV4_IFADDR, RTNLGRP.IPV6_IFADDR], netns });
     node.kernel.announceGateways(spec.name, overlay);
@@ -147,7 +147,7 @@ export function registerDualStackCases(backend: VrfBackend): void {
     node.apply(four);
     const pod = await node.pod(segment, "pod1", 200, "10.150.0.2");
     await using _server = new Answerer(pod, port, () => "pod1");
-    const before = await contents(node.space(200));
+    const before = await settledContents(node.space(200));
     const ask = () => {
       node.kernel.syncRules([{
         priority: 32000,
@@ -170,7 +170,7 @@ export function registerDualStackCases(backend: VrfBackend): void {
   test("a removed VRF with IPv6 leaves nothing", async () => {
     await using segment = await Segment.create(1);
     using node = new KernelNode(segment, backend);
-    const before = await contents(node.place.host);
+    const before = await settledContents(node.place.host);
     node.apply(node.spec(wish));
     node.apply(withoutIpv4(node.spec({ ...wish, vrf: 300 })));
     for (const vrf of [200, 300]) await node.remove(node.observed(vrf));

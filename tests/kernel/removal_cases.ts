@@ -14,7 +14,7 @@ export function registerRemovalCases(backend: VrfBackend): void {
     await using segment = await Segment.create(1);
     using node = new KernelNode(segment, backend);
     const { host, netnsDir } = node.place;
-    const before = await contents(host);
+    const before = await settledContents(host);
     const specs = [200, 300].map((vrf) => node.spec({ vrf, blocks: ["10.150.0.0"] }));
     for (const spec of specs) node.apply(spec);
     node.kernel.syncRules([{ priority: 32000, table: 2200, fwmark: 200 }]);
@@ -36,7 +36,7 @@ export function registerRemovalCases(backend: VrfBackend): void {
   test("what is left of a VRF that was torn apart by hand can still be removed", async () => {
     await using segment = await Segment.create(1);
     using node = new KernelNode(segment, backend);
-    const before = await contents(node.place.host);
+    const before = await settledContents(node.place.host);
     const damages = backend === "device"
       ? ["link del vrf-200", "link del l3br-200", "link del l3vx-50200"]
       : ["link del host", "link del l3br-200", "link del l3vx-50200"];
@@ -64,7 +64,7 @@ export function registerRemovalCases(backend: VrfBackend): void {
       "route add 10.5.0.0/16 dev lo table 2300",
       "rule add priority 11000 to 10.5.0.0/16 table 2300",
     );
-    const before = await contents(host);
+    const before = await settledContents(host);
     using netns = host.open();
     const signal = AbortSignal.timeout(60_000);
     const firewall = createNodeFirewall(host.path);
@@ -138,6 +138,17 @@ export async function contents(namespace: Namespace): Promise<Record<string, str
     routes: texts(routes.filter((row) => !JSON.stringify(row).includes("fe80"))),
     rules: texts(rules.filter((row) => !JSON.stringify(row).includes("l3mdev"))),
   };
+}
+
+/** The same, once it no longer changes: the kernel adds some of it to new links in the background. */
+export async function settledContents(namespace: Namespace): Promise<Record<string, string[]>> {
+  let last = await contents(namespace);
+  await until(async () => {
+    const previous = last;
+    last = await contents(namespace);
+    assert.deepEqual(last, previous);
+  });
+  return last;
 }
 
 /** Polls an assertion: the kernel takes namespaces apart in the background. */

@@ -9,6 +9,7 @@ import {
 import { execute, type SpawnedProcess, until } from "../lab/process.ts";
 import type { Holder } from "../lab/holder.ts";
 import type { KubeBinaries } from "./apiserver_binary.ts";
+import { randomLoopback } from "../../daemon/kube/testing/loopback.ts";
 import { customResourceDefinitions } from "./custom_resource_definitions.ts";
 import {
   apiServerCommand,
@@ -226,12 +227,6 @@ function kill(child: Deno.ChildProcess, signal: Deno.Signal): void {
     // It has ended already.
     if (!(error instanceof TypeError || error instanceof Deno.errors.NotFound)) throw error;
   }
-}
-
-/** All of 127.0.0.0/8 is loopback's: a random address of it has all ports free. */
-function randomLoopback(): string {
-  const [first = 0, second = 0, third = 0] = randomBytes(3);
-  return `127.${1 + first % 254}.${second}.${1 + third % 254}`;
 }
 
 /** A directory of this process, after removing those of processes that are no more. */

@@ -74,7 +74,7 @@ export async function bootMachine(
   signal: AbortSignal,
 ): Promise<SystemdMachine> {
   await removeAbandoned();
-  const name = `${prefix}${crypto.randomUUID()}`;
+  const name = `${prefix}${crypto.randomUUID()}-${Deno.pid}`;
   const directory = await Deno.makeTempDir({ prefix, suffix: `-${Deno.pid}` });
   const cgroup = join(await cgroupRoot() ?? "", name);
   await Deno.mkdir(cgroup);
@@ -287,20 +287,22 @@ function readDirectory(path: string): Deno.DirEntry[] {
 async function removeAbandoned(): Promise<void> {
   const parent = await cgroupRoot() ?? "";
   for (const { name } of readDirectory(parent)) {
-    if (!name.startsWith(prefix)) continue;
+    if (!await isAbandoned(name)) continue;
     const events = await Deno.readTextFile(join(parent, name, "cgroup.events")).catch(() => "");
     if (/^populated 0$/m.test(events)) await removeCgroup(join(parent, name)).catch(() => {});
   }
   const temporary = "/tmp";
   for (const { name } of readDirectory(temporary)) {
-    const owner = new RegExp(`^${prefix}.*-(\\d+)$`).exec(name)?.[1];
-    if (owner === undefined || await isAlive(Number(owner))) continue;
+    if (!await isAbandoned(name)) continue;
     await Deno.remove(join(temporary, name), { recursive: true }).catch(() => {});
   }
 }
 
-async function isAlive(pid: number): Promise<boolean> {
-  return await Deno.stat(`/proc/${pid}`).then(() => true, () => false);
+/** Whether it is a test's, which ends its name with its process, and that process is gone. */
+async function isAbandoned(name: string): Promise<boolean> {
+  const owner = new RegExp(`^${prefix}.*-(\\d+)$`).exec(name)?.[1];
+  if (owner === undefined) return false;
+  return await Deno.stat(`/proc/${owner}`).then(() => false, () => true);
 }
 
 function kill(pid: number): void {

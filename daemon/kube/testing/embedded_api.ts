@@ -8,11 +8,10 @@ import { loadKube } from "../connect.ts";
 import { createResourceClient } from "../resource_client.ts";
 import type { KubeConnection } from "../transport.ts";
 import type { ClientCaseApi } from "./case_api.ts";
+import { randomLoopback } from "./loopback.ts";
 
 /** A logger that says nothing. */
 export const quiet: Logger = createLogger("error", () => {});
-
-const host = "127.0.0.1";
 
 /** A server in a folder of its own; it can be stopped and started again on the same port. */
 export class EmbeddedApi implements ClientCaseApi, AsyncDisposable {
@@ -35,7 +34,8 @@ export class EmbeddedApi implements ClientCaseApi, AsyncDisposable {
   /** Starts one. */
   static async start(): Promise<EmbeddedApi> {
     const directory = Deno.makeTempDirSync({ prefix: "pr2t-" });
-    const server = await run(directory, 0);
+    const host = randomLoopback();
+    const server = await run(directory, host, 0);
     const { ca, token } = await loadCredentials(directory, [host], new Date());
     return new EmbeddedApi(directory, server, ca, token);
   }
@@ -54,11 +54,8 @@ export class EmbeddedApi implements ClientCaseApi, AsyncDisposable {
   /** Starts it again on the same port, with the same data; keeps as many changes as it is told, at least. */
   async restart(history?: number): Promise<void> {
     await this.stop();
-    this.#server = await run(
-      this.#directory,
-      Number(new URL(this.connection.server).port),
-      history,
-    );
+    const { hostname, port } = new URL(this.connection.server);
+    this.#server = await run(this.#directory, hostname, Number(port), history);
   }
 
   /** Makes it forget the history, by a restart and a few changes. */
@@ -88,6 +85,11 @@ export class EmbeddedApi implements ClientCaseApi, AsyncDisposable {
   }
 }
 
-function run(dataDir: string, port: number, history?: number): Promise<ApiServer> {
+function run(
+  dataDir: string,
+  host: string,
+  port: number,
+  history?: number,
+): Promise<ApiServer> {
   return startApiServer({ dataDir, host, port, log: quiet, history });
 }

@@ -214,10 +214,12 @@ export async function startForeignSubject(options: {
   };
 }
 
+/** What the plugins write below /var/lib goes to memory: other tests see to it that nothing new is in this machine's own. */
 const foreignHost = `
 mount -t tmpfs tmpfs /run
-mkdir -p /var/lib/cni /run/lock
-mount -t tmpfs tmpfs /var/lib/cni
+mkdir -p /run/lock /run/lib /run/lib-work
+mount -t overlay overlay -o lowerdir=/var/lib,upperdir=/run/lib,workdir=/run/lib-work /var/lib
+mkdir -p /var/lib/cni
 ip link set lo up
 ip link add uplink0 type veth peer name uplink1
 ip link set uplink0 up
