@@ -48,7 +48,9 @@ export async function chooseAccelerator(
   const stored = await readChoice(path);
   if (stored?.bootId === bootId) return stored;
 
-  options.report?.(`Trying whether a guest boots with KVM (at most ${2 * KVM_DEADLINE_MS / 1000} s)`);
+  options.report?.(
+    `Trying whether a guest boots with KVM (at most ${2 * KVM_DEADLINE_MS / 1000} s)`,
+  );
   let failure = await tryKvm(image, options.signal);
   // The answer is kept for long: a machine that was busy for a moment must not cost it.
   if (failure === tooLate) failure = await tryKvm(image, options.signal);
