@@ -132,4 +132,4 @@ labTest("a stretched subnet is refused with the reason, and the others go on", a
   assert.equal(answer?.name, pod.name);
   assert.ok(vrfOf(pod.tenant) > 0);
   await kubectl(lab, ["delete", "vrd", "stretched", `--timeout=${patience}s`]);
-});
+}, { anyBackend: true });

@@ -98,7 +98,7 @@ labTest(
       assert.deepEqual([valueOf("NoNewPrivs"), valueOf("Seccomp")], ["1", "2"], words.join(" "));
     }
   },
-  !confined,
+  { ignore: !confined },
 );
 
 labTest("every pod reaches its own tenant's pods, nobody else's, and the outside", assertMatrix);
@@ -231,7 +231,7 @@ labTest("pods start and end while the API server is away, from the node's own bl
   }
   await kubectl(lab, ["delete", "pod", known.name, "--namespace", known.namespace]);
   await untilMatrixHolds();
-});
+}, { anyBackend: true });
 
 labTest(
   "a killed daemon leaves the pods' network alone, and its successor takes them over",
@@ -337,6 +337,7 @@ labTest(
       await kubectl(lab, ["delete", "vrnc", "lab", "--ignore-not-found"]);
     }
   },
+  { anyBackend: true },
 );
 
 labTest("the chosen CNIConfig is written on every node, and a refused one on none", async () => {
@@ -364,7 +365,7 @@ labTest("the chosen CNIConfig is written on every node, and a refused one on non
     await kubectl(lab, ["delete", "cnic", "good", "evil", "--ignore-not-found"]);
   }
   await untilFiles([]);
-});
+}, { anyBackend: true });
 
 labTest(
   "without their binding and namespace running pods keep their network, and end as ever",
@@ -388,6 +389,7 @@ labTest(
     }
     await assertMatrix();
   },
+  { anyBackend: true },
 );
 
 labTest(

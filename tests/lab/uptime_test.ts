@@ -124,6 +124,7 @@ labTest(
     });
     assert.equal(lost, 0);
   },
+  { anyBackend: true },
 );
 
 labTest("a killed bgpd takes no established path along", async () => {

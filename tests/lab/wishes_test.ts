@@ -143,6 +143,7 @@ labTest(
     const far = await announce(there, "far", { ips: "10.150.0.40" });
     await assertRefused(there, far, 106, /"vrf-200-10-150-0-0-26" of the node "node1"/);
   },
+  { anyBackend: true },
 );
 
 labTest("an address in a block that is nobody's brings the block to the pod's node", async () => {
@@ -152,7 +153,7 @@ labTest("an address in a block that is nobody's brings the block to the pod's no
     assert.equal(address, "10.150.77.9");
     assert.match(await kubectl(lab, ["get", "ipb", "vrf-200-10-150-77-0-26"]), /node2/);
   });
-});
+}, { anyBackend: true });
 
 labTest("annotations that cannot be understood are refused", async () => {
   const node = nodeAt(0);
@@ -168,7 +169,7 @@ labTest("annotations that cannot be understood are refused", async () => {
     await assertRefused(node, pod, 7, message);
     await kubectl(lab, ["delete", "pod", "wrong", "--namespace", "team-a"]);
   }
-});
+}, { anyBackend: true });
 
 labTest("a pod goes to another domain once that lets its namespace in", async () => {
   const node = nodeAt(0);
@@ -204,7 +205,7 @@ labTest("a pod goes to another domain once that lets its namespace in", async ()
   } finally {
     await allow(null);
   }
-});
+}, { anyBackend: true });
 
 labTest(
   "a second interface reaches its own domain across the nodes, and goes by itself",

@@ -78,7 +78,11 @@ async function testInGuest(tier: Tier, { signal, onOutput }: TierRun): Promise<v
   await runInGuest({
     command: denoTest(tier),
     cwd: repository,
-    env: { ...environment(tier), PYROUTE2_LAB_EMULATED: "1" },
+    env: {
+      ...environment(tier),
+      PYROUTE2_LAB_EMULATED: "1",
+      PYROUTE2_LAB_WHOLE: Deno.env.get("PYROUTE2_LAB_WHOLE") ?? "",
+    },
     signal,
     timeoutMs: 90 * 60_000,
     onOutput(chunk, stream) {
