@@ -7,7 +7,8 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { messageOf } from "../lib/errors.ts";
-import { build, repository } from "./lab/options.ts";
+import { findProgram } from "./kube/apiserver_binary.ts";
+import { build } from "./lab/options.ts";
 import { removeAbandonedLabs } from "./lab/lab.ts";
 import { lineWriter } from "./runner/line_writer.ts";
 import { ensurePrerequisites } from "./prerequisites.ts";
@@ -49,18 +50,12 @@ function readArguments(words: readonly string[]): Arguments {
   return { chosen, jobs, install: !values["no-install"] };
 }
 
-/** Begins to build what tiers need of Go, behind all other work; those tiers wait for it, and tell when it fails. */
-function beginGoBuilds(chosen: readonly Tier[], signal: AbortSignal): void {
-  for (const program of new Set(chosen.flatMap(({ goBuild }) => goBuild ?? []))) {
-    const { stderr } = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--quiet", `${repository}/tests/${program}`],
-      stdin: "null",
-      stdout: "null",
-      stderr: "piped",
-      signal,
-    }).spawn();
-    const write = lineWriter("go: ", (line) => console.error(line));
-    stderr.pipeTo(new WritableStream({ write })).catch(() => {});
+/** Builds what tiers need of Go, behind all other work: those tiers wait for it, and tell when it fails. */
+async function buildPrograms(chosen: readonly Tier[], signal: AbortSignal): Promise<void> {
+  const assets = Deno.env.get("KUBEBUILDER_ASSETS");
+  const report = (line: string) => console.error(`go: ${line}`);
+  for (const program of new Set(chosen.flatMap(({ programs = [] }) => programs))) {
+    await findProgram(program, { assets, report, signal });
   }
 }
 
@@ -99,7 +94,8 @@ async function main(): Promise<number> {
   });
   await removeAbandonedLabs();
   if (chosen.some(({ built }) => built)) await build(signal);
-  beginGoBuilds(chosen, signal);
+  // It ends early only with everything else.
+  buildPrograms(chosen, signal).catch(() => {});
   const total = { passed: 0, failed: 0, skipped: 0 };
   const failures: string[] = [];
   const together = jobs > 1 && chosen.length > 1;

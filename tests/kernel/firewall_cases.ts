@@ -16,8 +16,8 @@ export function registerFirewallCases(backend: VrfBackend): void {
     await node.carry([wish]);
     const pod = await node.pod(segment, "pod", 200, "10.150.0.2");
     // An answer that is only late is no lost one: what is sent again has waited for a whole timeout.
-    for (const { path } of [pod, segment.outside]) {
-      await succeed(["nsenter", `--net=${path}`, "sysctl", "-qw", "net.ipv4.tcp_early_retrans=0"]);
+    for (const place of [pod, segment.outside]) {
+      await succeed(place.command("sysctl", "-qw", "net.ipv4.tcp_early_retrans=0"));
     }
     await using _outside = answerAs("outside", segment.outside);
     const question = { netns: pod.path, address: Segment.outsideAddress, port };

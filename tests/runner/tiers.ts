@@ -1,4 +1,6 @@
 /** The parts of the suite, and what each needs. */
+import { beside } from "../kube/cluster/programs.ts";
+import type { Program } from "../kube/program_build.ts";
 import {
   containerdNeeds,
   kubectlNeeds,
@@ -28,8 +30,8 @@ export interface Tier {
   readonly alone?: boolean;
   /** Whether all of its tests may be skipped, with the reason: where there is no Go to build with. */
   readonly maySkip?: boolean;
-  /** The program, below tests/, that builds with Go what the tier runs. */
-  readonly goBuild?: string;
+  /** Programs of Kubernetes that it runs, which are built with Go where they are not there. */
+  readonly programs?: readonly Program[];
 }
 
 const deviceNeeds = [...labNeeds, ...kubectlNeeds, ...vmNeeds];
@@ -129,7 +131,7 @@ export const tiers: readonly Tier[] = [
       "tests/manifests/real_install_test.ts",
     ],
     maySkip: true,
-    goBuild: "kube/apiserver_binary.ts",
+    programs: ["kube-apiserver"],
   },
   {
     name: "device",
@@ -151,7 +153,7 @@ export const tiers: readonly Tier[] = [
     built: true,
     files: ["tests/kube/cluster"],
     maySkip: true,
-    goBuild: "kube/cluster/programs.ts",
+    programs: ["kube-apiserver", ...beside],
   },
   {
     name: "device-lab",

@@ -19,7 +19,13 @@ export interface ClusterPrograms extends KubeBinaries {
   readonly kubelet: string;
 }
 
-const beside = ["kube-controller-manager", "kube-proxy", "kube-scheduler", "kubelet"] as const;
+/** What a cluster needs besides its API, in the order in which it is built. */
+export const beside = [
+  "kube-controller-manager",
+  "kube-proxy",
+  "kube-scheduler",
+  "kubelet",
+] as const;
 
 /** Whether this machine can have a cluster. */
 export type ClusterProbe =
@@ -54,13 +60,4 @@ export async function findClusterPrograms(options: FindOptions): Promise<Cluster
     available: true,
     programs: { ...api.binaries, controllerManager, proxy, scheduler, kubelet },
   };
-}
-
-if (import.meta.main) {
-  const probe = await findClusterPrograms({
-    assets: Deno.env.get("KUBEBUILDER_ASSETS"),
-    report: (line) => console.error(line),
-  });
-  console.log(probe.available ? JSON.stringify(probe.programs) : probe.reason);
-  Deno.exit(probe.available ? 0 : 1);
 }
