@@ -19,9 +19,9 @@ import {
   FakeBlockApi,
   FakeBlockCache,
   type Fault,
-  ManualClock,
   settle,
 } from "../../daemon/ipam/testing/fake_blocks.ts";
+import { ManualClock } from "../../daemon/testing/manual_clock.ts";
 import { createLogger } from "../../daemon/log.ts";
 import { ipBlockName } from "../../daemon/resources/ip_block.ts";
 

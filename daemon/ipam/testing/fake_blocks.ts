@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { KubeError } from "../../kube/kube_error.ts";
 import type { ResourceCache, ResourceClient } from "../../kube/port.ts";
 import type { IPBlock } from "../../resources/ip_block.ts";
-import type { Clock } from "../clock.ts";
+import type { ManualClock } from "../../testing/manual_clock.ts";
 
 /**
  * What happens to a request: `none` lets it through; `down` never reaches the server; `lost` is executed and its
@@ -215,38 +215,6 @@ export class FakeBlockCache implements ResourceCache<IPBlock> {
   /** Nothing is invalid here. */
   invalid(): ReadonlyMap<string, string> {
     return new Map();
-  }
-}
-
-/** A clock that moves only when it is told to. */
-export class ManualClock implements Clock {
-  #now = 0;
-  readonly #sleepers = new Set<{ readonly at: number; readonly wake: () => void }>();
-
-  /** Milliseconds since the test's beginning. */
-  now(): number {
-    return this.#now;
-  }
-
-  /** Resolves when the clock has come so far, or when the signal aborts. */
-  delay(ms: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      if (signal.aborted) return resolve();
-      const wake = () => {
-        this.#sleepers.delete(sleeper);
-        signal.removeEventListener("abort", wake);
-        resolve();
-      };
-      const sleeper = { at: this.#now + ms, wake };
-      this.#sleepers.add(sleeper);
-      signal.addEventListener("abort", wake);
-    });
-  }
-
-  /** Moves the clock. */
-  advance(ms: number): void {
-    this.#now += ms;
-    for (const sleeper of [...this.#sleepers]) if (sleeper.at <= this.#now) sleeper.wake();
   }
 }
 

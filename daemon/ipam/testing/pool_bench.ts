@@ -11,7 +11,8 @@ import type {
   PoolDomain,
   StandingInterface,
 } from "../port.ts";
-import { drive, FakeBlockApi, FakeBlockCache, ManualClock, settle } from "./fake_blocks.ts";
+import { drive, FakeBlockApi, FakeBlockCache, settle } from "./fake_blocks.ts";
+import { ManualClock } from "../../testing/manual_clock.ts";
 
 /** A domain of four blocks. */
 export const blue: PoolDomain = {

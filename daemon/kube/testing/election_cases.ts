@@ -6,9 +6,9 @@ import { KubeError } from "../kube_error.ts";
 import { type LeaderElection, startLeaderElection } from "../leader_election.ts";
 import type { ResourceClient } from "../port.ts";
 import { createResourceClient } from "../resource_client.ts";
+import { ManualClock } from "../../testing/manual_clock.ts";
 import type { ClientCase, ClientCaseApi } from "./case_api.ts";
 import { eventually } from "./eventually.ts";
-import { SteppedClock } from "./stepped_clock.ts";
 
 const timing = { leaseDurationMs: 2_000, renewDeadlineMs: 1_500, retryPeriodMs: 20 };
 const dayMs = 24 * 3_600_000;
@@ -33,7 +33,7 @@ class Contest {
   readonly leases: ResourceClient<Lease>;
   readonly key: string;
   /** Time of the candidates: it stands while one of them waits for an answer, however long this machine or the server takes. */
-  readonly clock: SteppedClock = new SteppedClock();
+  readonly clock: ManualClock = new ManualClock();
   #requests = 0;
 
   constructor(api: ClientCaseApi, name: string) {
@@ -51,13 +51,19 @@ class Contest {
       lead: async (signal) => {
         this.leading = [...this.leading, identity];
         this.together = Math.max(this.together, this.leading.length);
-        await this.clock.wait(Infinity, signal).catch(() => {});
+        await this.clock.delay(Infinity, signal);
         this.leading = this.leading.filter((name) => name !== identity);
       },
       log: createLogger("error", () => {}),
       signal: stop.signal,
       timing,
-      clock: this.clock,
+      clock: {
+        now: () => this.clock.now(),
+        wait: async (ms, signal = stop.signal) => {
+          await this.clock.delay(ms, signal);
+          signal.throwIfAborted();
+        },
+      },
     });
     return {
       election,
